@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# Unit tests on the host, under AddressSanitizer and UBSan. A line
+#     unit_NAME := list of the .c files under test
+# builds tests/unit/test_NAME.c with them into build/unit/NAME. Wanted flags of its own go into
+#     unit_NAME_CFLAGS := ...
+# `make unit` builds and runs all of them, `make unit-NAME` one. It works alone as well:
+# `make -f tests/unit/unit.mk unit-NAME`.
+
+# --- the tests, one line each ---------------------------------------------------------------
+
+
+# --- how they are built -----------------------------------------------------------------------
+
+HOSTCC      ?= gcc
+UNIT_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
+               -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Iguests \
+               -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__
+
+# Lazy, so that it sees the lines of every makefile that was read, before or after this point.
+unit_names   = $(patsubst unit_%,%,$(filter-out %_CFLAGS unit_names,$(filter unit_%,$(.VARIABLES))))
+
+.PHONY: unit
+.PRECIOUS: build/unit/%
+.SECONDEXPANSION:
+
+unit: $$(addprefix unit-,$$(sort $$(unit_names)))
+
+unit-%: build/unit/%
+	@echo "unit: $*"
+	@timeout 300 $<
+
+# Each source becomes an object of its own below build/unit/obj/NAME, so that flags that differ
+# between tests never mix; the header dependencies all name the final program.
+build/unit/%: tests/unit/test_%.c $$(unit_$$*)
+	@rm -rf build/unit/obj/$* && mkdir -p build/unit/obj/$*
+	@echo "  UNIT    $*"
+	@set -e; for src in tests/unit/test_$*.c $(unit_$*); do \
+	    obj=build/unit/obj/$*/$$(echo "$${src%.c}" | tr / _); \
+	    $(HOSTCC) $(UNIT_CFLAGS) $(unit_$*_CFLAGS) -MMD -MP -MT $@ -MF $$obj.d -c -o $$obj.o $$src; \
+	done
+	@$(HOSTCC) $(UNIT_CFLAGS) -o $@ build/unit/obj/$*/*.o -lcmocka
+
+-include $(wildcard build/unit/obj/*/*.d)
