@@ -7,6 +7,7 @@
 # `make -f tests/unit/unit.mk unit-NAME`.
 
 # --- the tests, one line each ---------------------------------------------------------------
+unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c)
 
 
 # --- how they are built -----------------------------------------------------------------------

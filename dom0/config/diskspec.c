@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "dom0/config/diskspec.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xen/errno.h>
+
+#include "dom0/config/nearest.h"
+
+/* The parts in their order by position; target is first and also has its own rule. */
+enum part { PART_TARGET, PART_FORMAT, PART_VDEV, PART_ACCESS, PART_COUNT };
+
+static const char *const part_names[PART_COUNT] = {"target", "format", "vdev", "access"};
+
+#define PART_MAX DISKSPEC_PATH_MAX
+
+struct parts {
+    char text[PART_COUNT][PART_MAX];
+    bool given[PART_COUNT];
+};
+
+/* xvd devices: major 202, sixteen minors per disk (see Linux' and Xen's vbd numbering). */
+int diskspec_vdev_number(const char *vdev)
+{
+    unsigned disk, partition = 0;
+    const char *s;
+
+    if (strncmp(vdev, "xvd", 3) || vdev[3] < 'a' || vdev[3] > 'p')
+        return -1;
+    s = vdev + 4;
+    disk = (unsigned)(vdev[3] - 'a');
+    if (*s == '0')
+        return -1;
+    for (; *s; s++) {
+        if (*s < '0' || *s > '9')
+            return -1;
+        partition = partition * 10 + (unsigned)(*s - '0');
+        if (partition > 15)
+            return -1;
+    }
+    return (int)(202 * 256 + disk * 16 + partition);
+}
+
+static const char *trim(const char *s, size_t *len)
+{
+    while (*len && (*s == ' ' || *s == '\t'))
+        s++, (*len)--;
+    while (*len && (s[*len - 1] == ' ' || s[*len - 1] == '\t'))
+        (*len)--;
+    return s;
+}
+
+static int set_part(struct parts *parts, unsigned which, const char *s, size_t len,
+                    struct cfg_error *err)
+{
+    s = trim(s, &len);
+    if (parts->given[which]) {
+        cfg_error_set(err, "disk: %s is given twice", part_names[which]);
+        return -XEN_EINVAL;
+    }
+    if (len >= PART_MAX) {
+        cfg_error_set(err, "disk: %s is too long: %d bytes at most", part_names[which],
+                      PART_MAX - 1);
+        return -XEN_EINVAL;
+    }
+    memcpy(parts->text[which], s, len);
+    parts->text[which][len] = 0;
+    parts->given[which] = true;
+    return 0;
+}
+
+/* xl also takes mode words without '='; only access modes make sense here. */
+static int set_keyword(struct parts *parts, const char *s, size_t key_len, size_t len,
+                       struct cfg_error *err)
+{
+    char key[16];
+    size_t trimmed = key_len;
+    const char *k = trim(s, &trimmed);
+
+    if (trimmed < sizeof key) {
+        memcpy(key, k, trimmed);
+        key[trimmed] = 0;
+        for (unsigned i = 0; i < PART_COUNT; i++)
+            if (!strcmp(key, part_names[i]))
+                return set_part(parts, i, s + key_len + 1, len - key_len - 1, err);
+    } else {
+        snprintf(key, sizeof key, "%.12s...", k);
+    }
+    cfg_error_set(err, "disk: unknown word '%s': nearest known one is '%s'", key,
+                  nearest_word(key, part_names, PART_COUNT, sizeof part_names[0]));
+    return -XEN_EINVAL;
+}
+
+/* The next unset part by position, or PART_COUNT. */
+static unsigned next_position(const struct parts *parts, unsigned from)
+{
+    while (from < PART_COUNT && parts->given[from])
+        from++;
+    return from;
+}
+
+static int split(const char *text, struct parts *parts, struct cfg_error *err)
+{
+    unsigned position = 0;
+
+    for (const char *s = text;;) {
+        size_t len = strcspn(s, ","), key_len = strcspn(s, ",=");
+        int rc;
+
+        while (*s == ' ' || *s == '\t')
+            s++, len -= len > 0, key_len -= key_len > 0;
+        if (!strncmp(s, "target=", 7))
+            return set_part(parts, PART_TARGET, s + 7, strlen(s + 7), err);
+        if (key_len < len) {
+            rc = set_keyword(parts, s, key_len, len, err);
+        } else {
+            position = next_position(parts, position);
+            if (position == PART_COUNT) {
+                cfg_error_set(err,
+                              "disk: too many parts in '%.80s': write "
+                              "'target,raw,xvda,rw'",
+                              text);
+                return -XEN_EINVAL;
+            }
+            rc = set_part(parts, position, s, len, err);
+            position++;
+        }
+        if (rc < 0 || !s[len])
+            return rc;
+        s += len + 1;
+    }
+}
+
+static int check_access(const char *access, bool *readonly, struct cfg_error *err)
+{
+    if (!strcmp(access, "r") || !strcmp(access, "ro")) {
+        *readonly = true;
+    } else if (!*access || !strcmp(access, "w") || !strcmp(access, "rw")) {
+        *readonly = false;
+    } else {
+        cfg_error_set(err, "disk: unknown access '%.16s': write r or rw", access);
+        return -XEN_EINVAL;
+    }
+    return 0;
+}
+
+int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *err)
+{
+    struct parts parts = {0};
+    int rc = split(text, &parts, err), number;
+
+    if (rc < 0)
+        return rc;
+    if (!parts.text[PART_TARGET][0]) {
+        cfg_error_set(err, "disk: no target in '%.80s': name a file like /disks/my.img", text);
+        return -XEN_EINVAL;
+    }
+    if (parts.text[PART_FORMAT][0] && strcmp(parts.text[PART_FORMAT], "raw")) {
+        cfg_error_set(err,
+                      "disk: format '%.16s' is not supported, only raw: convert the image with "
+                      "qemu-img convert -O raw",
+                      parts.text[PART_FORMAT]);
+        return -XEN_EINVAL;
+    }
+    number = diskspec_vdev_number(parts.text[PART_VDEV]);
+    if (number < 0) {
+        cfg_error_set(err,
+                      "disk: bad vdev '%.16s': the third part names the guest's disk, xvda "
+                      "to xvdp",
+                      parts.text[PART_VDEV]);
+        return -XEN_EINVAL;
+    }
+    memcpy(disk->target, parts.text[PART_TARGET], sizeof disk->target);
+    snprintf(disk->vdev, sizeof disk->vdev, "%.8s", parts.text[PART_VDEV]);
+    disk->vdev_number = (unsigned)number;
+    return check_access(parts.text[PART_ACCESS], &disk->readonly, err);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One member of xl.cfg's `disk` list: `target,format,vdev,access` by position, or key=value words,
+ * or both mixed; `target=` takes the rest of the text. Pure.
+ */
+#ifndef DOM0_CONFIG_DISKSPEC_H
+#define DOM0_CONFIG_DISKSPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dom0/config/cfgtext.h"
+
+#define DISKSPEC_PATH_MAX 256
+
+struct diskspec {
+    char target[DISKSPEC_PATH_MAX]; /* file on dom0's disk */
+    char vdev[12];                  /* the guest's name for it: xvda, xvdb1 */
+    unsigned vdev_number;           /* the same as xenstore's number: 51712 for xvda */
+    bool readonly;
+};
+
+/* Parse `text`. Returns 0 or -XEN_EINVAL with err set; *disk is undefined then. */
+int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *err);
+
+/* The xenstore number of `vdev` (xvda to xvdp, with or without a partition 1 to 15), or -1. */
+int diskspec_vdev_number(const char *vdev);
+
+#endif
