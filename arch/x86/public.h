@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The architecture's only header for code outside arch/: what an x86 adds to a vCPU. Only arch/x86 and hv/cpu_calls.c look inside.
+ */
+#ifndef ARCH_X86_PUBLIC_H
+#define ARCH_X86_PUBLIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/xen.h>
+#include "mm/types.h"
+
+/* General registers of an interrupted context, in the order in which entry.S pushes them. */
+struct regs {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t vector; /* exception or interrupt vector; VECTOR_SYSCALL for hypercalls */
+    uint64_t error;
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+#define VECTOR_SYSCALL 0x100
+
+struct callback {
+    uint64_t address; /* 0: none */
+    bool mask_events;
+};
+
+#define GDT_GUEST_PAGES 14 /* pages 0..13 of the 16-page GDT area are the guest's */
+
+struct arch_vcpu {
+    struct regs regs;          /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
+    bool kernel_mode;          /* guest kernel or guest user */
+    uint64_t kernel_sp;        /* stack_switch */
+    uint16_t kernel_ss;
+    uint64_t fs_base, gs_base_kernel, gs_base_user; /* saved while off a pCPU */
+    uint16_t ds, es, fs, gs;
+    struct trap_info traps[256]; /* address 0: none */
+    struct callback event, failsafe, syscall, syscall32, sysenter;
+    uint64_t cr0_ts;           /* fpu_taskswitch: nonzero makes FPU use trap */
+    uint64_t cr4;              /* what the guest reads back */
+    uint64_t debugreg[8];
+    unsigned iopl;             /* PHYSDEVOP_set_iopl */
+
+    uint64_t *gdt[16];         /* contents of the 16 pages of its GDT area; NULL: shared zero page */
+    gfn_t gdt_gfn[GDT_GUEST_PAGES];
+    unsigned gdt_entries;
+    uint64_t ldt_base;         /* guest linear address */
+    unsigned ldt_entries;
+
+    void *fpu;                 /* XSAVE area, 64-aligned */
+    bool fpu_used;
+};
+
+#endif
