@@ -15,6 +15,8 @@ unit_lib_CFLAGS := -fno-builtin $(foreach f, \
     strrchr strstr strcpy strncpy strcat strspn strcspn strtol strtoul strtoll  \
     strtoull atoi snprintf vsnprintf,-D$(f)=pn_$(f))
 unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c)
+unit_lineedit := dom0/cli/lineedit.c
+unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 
 
 # --- how they are built -----------------------------------------------------------------------
