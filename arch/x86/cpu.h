@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this kind of processor can do; the same on all pCPUs. For arch/x86 only.
+ */
+#ifndef ARCH_X86_CPU_H
+#define ARCH_X86_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu_features {
+    char vendor[13];
+    uint32_t max_leaf, max_ext_leaf;
+    unsigned phys_bits;
+    bool smep, smap, fsgsbase, xsave, rdtscp, pdpe1gb, tsc_deadline, x2apic, apic_always_on,
+        invariant_tsc;
+    bool hypervisor;    /* we run on one */
+    uint64_t xcr0;      /* state components enabled for guests; 0 without XSAVE */
+    unsigned fpu_bytes; /* of the XSAVE (or FXSAVE) area for xcr0 */
+};
+extern struct cpu_features cpu;
+
+/* Once, first thing: fills `cpu`. Panics if something essential is missing. */
+void cpu_detect(void);
+/* On each pCPU: CR0, CR4, EFER, PAT, XCR0 as the hypervisor wants them. */
+void cpu_setup(void);
+
+/* SMAP: around accesses to guest memory. No-ops on processors without it. */
+static inline void x86_user_access_begin(void)
+{
+    if (cpu.smap)
+        __asm__ volatile("stac" : : : "memory", "cc");
+}
+static inline void x86_user_access_end(void)
+{
+    if (cpu.smap)
+        __asm__ volatile("clac" : : : "memory", "cc");
+}
+
+#endif
