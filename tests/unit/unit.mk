@@ -15,6 +15,8 @@ unit_lib_CFLAGS := -fno-builtin $(foreach f, \
     strrchr strstr strcpy strncpy strcat strspn strcspn strtol strtoul strtoll  \
     strtoull atoi snprintf vsnprintf,-D$(f)=pn_$(f))
 unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c)
+unit_elfimage := dom0/builder/elfimage.c dom0/config/cfgtext.c
+unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtext.c
 unit_lineedit := dom0/cli/lineedit.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
