@@ -3,6 +3,7 @@
 #     unit_NAME := list of the .c files under test
 # builds tests/unit/test_NAME.c with them into build/unit/NAME. Wanted flags of its own go into
 #     unit_NAME_CFLAGS := ...
+# and libraries into unit_NAME_LIBS.
 # `make unit` builds and runs all of them, `make unit-NAME` one. It works alone as well:
 # `make -f tests/unit/unit.mk unit-NAME`.
 
@@ -20,6 +21,8 @@ unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtex
 unit_lineedit := dom0/cli/lineedit.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
+unit_devtree := hv/devtree.c
+unit_devtree_LIBS := -lfdt
 
 
 # --- how they are built -----------------------------------------------------------------------
@@ -30,7 +33,7 @@ UNIT_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
                -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__
 
 # Lazy, so that it sees the lines of every makefile that was read, before or after this point.
-unit_names   = $(patsubst unit_%,%,$(filter-out %_CFLAGS unit_names,$(filter unit_%,$(.VARIABLES))))
+unit_names   = $(patsubst unit_%,%,$(filter-out %_CFLAGS %_LIBS unit_names,$(filter unit_%,$(.VARIABLES))))
 
 .PHONY: unit
 .PRECIOUS: build/unit/%
@@ -51,6 +54,6 @@ build/unit/%: tests/unit/test_%.c $$(unit_$$*)
 	    obj=build/unit/obj/$*/$$(echo "$${src%.c}" | tr / _); \
 	    $(HOSTCC) $(UNIT_CFLAGS) $(unit_$*_CFLAGS) -MMD -MP -MT $@ -MF $$obj.d -c -o $$obj.o $$src; \
 	done
-	@$(HOSTCC) $(UNIT_CFLAGS) -o $@ build/unit/obj/$*/*.o -lcmocka
+	@$(HOSTCC) $(UNIT_CFLAGS) -o $@ build/unit/obj/$*/*.o $(unit_$*_LIBS) -lcmocka
 
 -include $(wildcard build/unit/obj/*/*.d)
