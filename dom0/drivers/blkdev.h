@@ -49,7 +49,7 @@ struct blk_request {
 struct blkdev;
 
 struct blkdev_ops {
-    /* Synchronous: the calling thread sleeps. buf is in the caller's own memory, 4-byte aligned. */
+    /* Synchronous: the calling thread sleeps. buf is in the caller's own memory. */
     int (*read)(struct blkdev *dev, uint64_t sector, void *buf, uint32_t sectors);
     int (*write)(struct blkdev *dev, uint64_t sector, const void *buf, uint32_t sectors);
     int (*flush)(struct blkdev *dev);

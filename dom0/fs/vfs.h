@@ -31,7 +31,7 @@ struct vfs_env {
 
 /* The environment on dom0: a runtime mutex, wall clock, console (vfs_env.c; not for the host). */
 extern const struct vfs_env vfs_env_dom0;
-/* Thread body: marks the file system clean on disk after each burst of changes. arg is unused. */
+/* Thread body: calls vfs_tick() once a second. arg is unused. (vfs_env.c) */
 void vfs_sync_thread(void *arg);
 
 /*
@@ -45,6 +45,12 @@ const char *vfs_problem(void);
 /* Everything is on disk and marked clean afterwards; unmount: -EBUSY while files are open. */
 int vfs_sync(void);
 int vfs_unmount(void);
+/*
+ * To be called once a second: syncs when nothing has changed since the last call, or five calls
+ * have passed, so that the disk is marked clean most of the time and losing power is mostly
+ * harmless.
+ */
+void vfs_tick(void);
 /* The device below, for requests that vfs_map() has translated; NULL when nothing is mounted. */
 struct blkdev *vfs_blkdev(void);
 

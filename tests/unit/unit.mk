@@ -8,6 +8,10 @@
 # `make -f tests/unit/unit.mk unit-NAME`.
 
 # --- the tests, one line each ---------------------------------------------------------------
+ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/fs/ext2_file.c \
+             dom0/fs/ext2_inode.c dom0/fs/ext2_map.c dom0/fs/ext2_name.c dom0/fs/ext2_super.c \
+             dom0/fs/ext2_trunc.c
+unit_ext2 := $(ext2_core)
 
 # The library under test gets names of its own beside the host's; no builtins, or the calls vanish.
 unit_lib := hv/lib/string.c hv/lib/number.c hv/lib/printf.c
@@ -21,6 +25,7 @@ unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtex
 unit_lineedit := dom0/cli/lineedit.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
+unit_console := $(addprefix dom0/console/,bucket.c conlog.c conring.c filter.c logprint.c)
 unit_devtree := hv/devtree.c
 unit_devtree_LIBS := -lfdt
 
