@@ -29,6 +29,9 @@ struct frame {
 #define FRAME_RAM   1 /* usable memory (the frame table also covers holes below the last RAM frame) */
 #define FRAME_DIRTY 2 /* must be scrubbed before another domain sees it */
 
+/* At boot, before anything else here: memory for the records of frames 0 .. count - 1, count * sizeof(struct frame)
+ * bytes, 8-aligned; it is cleared. */
+void frame_table_init(void *table, uint64_t count);
 /* Gives the RAM range [start, end) (machine bytes; rounded inwards to pages) to the allocator, at boot. */
 void frame_add_range(maddr_t start, maddr_t end);
 
@@ -36,7 +39,6 @@ void frame_add_range(maddr_t start, maddr_t end);
  * `owner` is a domain or zero is asked for. INVALID_MFN if memory is short. Flushes remote TLBs when stamps ask for it. */
 mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags);
 #define FRAME_ALLOC_ZERO 1
-/* A single frame already stamped safe, for paths that may not wait for a remote flush. */
 void frame_free(mfn_t mfn, unsigned order); /* the hypervisor's own block, from frame_alloc(.., DOMID_XEN, ..) */
 
 struct frame *frame_of(mfn_t mfn); /* NULL: not RAM */

@@ -40,7 +40,8 @@ struct p2m_ref {
 /* What each vCPU contributes: its two roots. Owned by the vCPU, changed under the paging lock. */
 struct paging_vcpu {
     gfn_t kernel_root, user_root;         /* user_root.n == 0 means none */
-    struct shadow *kernel_top, *user_top; /* their shadows while loaded or cached, NULL otherwise */
+    struct shadow *kernel_top, *user_top; /* their shadows while cached, NULL otherwise */
+    struct shadow *loaded;                /* the one whose frame shadow_root() gave last: may be in a CR3 */
     bool user_mode;                       /* which of them the guest runs on */
 };
 
@@ -50,14 +51,22 @@ enum mmio_access mmio_access(mfn_t mfn);
 
 /* ---- life: see mm/paging.c ---- */
 #define PAGING_DIRECT 1 /* dom0: gfn = mfn for own memory and MMIO */
-/* max_frames: the largest number of RAM gfns (maxmem); pool_pages: shadow pages the domain may hold. NULL: no memory. */
+/*
+ * max_frames: the largest number of RAM gfns (maxmem). pool_pages: shadow tables that the domain may hold at once, at
+ * least PAGING_POOL_MIN and PAGING_POOL_VCPU more for each vCPU after the first; each takes three machine frames when
+ * it is first needed (the table and its reverse map). NULL: no memory, or max_frames out of range.
+ */
+#define PAGING_POOL_MIN  64
+#define PAGING_POOL_VCPU 24
 struct paging *paging_create(uint16_t domid, uint64_t max_frames, unsigned flags, unsigned pool_pages);
 /* Drops shadows, aliases, window entries and RAM frames, at most about a millisecond's work a call: -XEN_ERESTART until done,
  * then 0. No vCPU may run any more. */
 long paging_teardown(struct paging *p);
 void paging_free(struct paging *p); /* after teardown returned 0 and no reference is left */
 void paging_vcpu_init(struct paging *p, struct paging_vcpu *pv);
-void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv); /* drops its roots */
+/* Drops its roots; its pCPU must have left them (another CR3 loaded). Takes the paging lock itself. */
+void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv);
+bool paging_is_direct(const struct paging *p);
 
 struct spinlock *paging_lock_of(struct paging *p);
 uint64_t *paging_pcpus_of(struct paging *p); /* atomic mask: pCPUs that may hold its translations; set by arch at load */
@@ -80,9 +89,10 @@ gfn_t p2m_lowest_hole(struct paging *p, unsigned order); /* INVALID_GFN if none 
 uint64_t p2m_ram_count(const struct paging *p);
 uint64_t p2m_max_gfn(const struct paging *p); /* one past the last RAM gfn possible */
 long p2m_set_max(struct paging *p, uint64_t max_frames); /* grow maxmem; -ENOMEM */
-/* A window entry; takes over the caller's reference on mfn. INVALID_GFN: no memory. */
+/* A window entry (SPECIAL or GRANT); takes over the caller's reference on mfn. INVALID_GFN: no memory or too many. */
 gfn_t p2m_window_add(struct paging *p, enum p2m_type type, mfn_t mfn, bool readonly);
-/* Ends it: shadow mappings go, the reference is handed back to the caller in *mfn. */
+/* Ends it: shadow mappings go, the reference is handed back to the caller in *mfn (for GRANT with the hold on writing,
+ * see paging_alias_get). -EINVAL: no such entry, or P2M_FOREIGN, which ends with its slot only. */
 long p2m_window_remove(struct paging *p, gfn_t gfn, mfn_t *mfn);
 /* Which gfn of this domain names the frame? For own RAM and special frames; INVALID_GFN if none (linear for window, direct for RAM hint). */
 gfn_t p2m_gfn_of(struct paging *p, mfn_t mfn);
@@ -92,7 +102,12 @@ long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn); /* -EINVAL outside */
 uint64_t m2p_entries(const struct paging *p);            /* the max_mfn that XENMEM_machphys_mapping reports + 1 */
 
 /* ---- shadows (paging lock held) ---- */
-/* The machine frame of the root to load for pv's present mode, building it if need be. INVALID_MFN: no root (user root 0) or no memory. */
+/*
+ * The machine frame of the root to load for pv's present mode, building it if need be. INVALID_MFN: no root (user root
+ * 0) or no memory. The caller loads it into CR3 before it waits for anything or drops the lock for another mm call: from now on
+ * the root given before may be reused as soon as this pCPU has flushed. A pCPU that stops running vCPUs
+ * loads a root of its own, so that a flush never reloads one that is gone.
+ */
 mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv);
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn); /* -EINVAL: not own RAM */
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn);   /* gfn 0: none */
@@ -121,7 +136,9 @@ struct fault_info {
     uint32_t guest_error;
     gfn_t gfn;       /* FAULT_STORE: the table frame */
     unsigned offset; /* byte offset in it */
-    bool guest_writable; /* FAULT_STORE: does the guest's own entry allow writing? */
+    /* FAULT_STORE: does the guest's own entry allow writing, so that shadow_drop() would let the store through? False also where
+     * the table is needed to translate va itself: dropping it would repeat the fault for ever. */
+    bool guest_writable;
     const char *why;
 };
 /* error: the hardware's #PF error code; user: the guest was in user mode. Takes the paging lock itself. */
@@ -136,6 +153,7 @@ void shadow_drop(struct paging *p, gfn_t table); /* this frame is no table any m
 /* MMUEXT_INVLPG / TLB_FLUSH on this vCPU or others: real work only where a shadow entry was removed or downgraded since. */
 void shadow_flush_local(struct paging *p);
 void shadow_flush_mask(struct paging *p, uint64_t pcpus);
+void shadow_flush_va_local(struct paging *p, vaddr_t va); /* one address; cheaper than all */
 
 /* ---- access to a domain's frames by gfn, and the gate of S4 (takes the paging lock itself) ---- */
 /* Holds one frame of the domain: a reference, and if writable its shadows as a table are dropped and stay away while held.
@@ -147,6 +165,20 @@ struct frame_hold {
 };
 void *paging_hold(struct paging *p, gfn_t gfn, bool writable, struct frame_hold *hold);
 void paging_release(struct frame_hold *hold);
+
+/*
+ * One domain's frame for use by another (grant map or foreign map): a reference, and unless readonly a hold on
+ * writing as above, until paging_alias_put(). gfn: RAM or SPECIAL of `owner`. Takes the owner's paging lock; the caller
+ * holds no paging lock (the hold outlives the lock, so two are never needed at once). INVALID_MFN: no such frame.
+ */
+mfn_t paging_alias_get(struct paging *owner, gfn_t gfn, bool readonly);
+void paging_alias_put(mfn_t mfn, bool readonly);
+
+/* Memory of any vCPU of the domain by its kernel or user tables (pv->user_mode), walked in software: for a vCPU that does not run here, and
+ * for the hypervisor's own writes that must not fault. A and D are set, permissions hold as for the guest itself. Page by page:
+ * earlier pages stay written after a failure. Takes the paging lock itself. 0 or -EFAULT. */
+long paging_read_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, void *dst, size_t bytes);
+long paging_write_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src, size_t bytes);
 
 /* Counters, for perfc and the CLI. */
 struct paging_counters {

@@ -17,11 +17,20 @@ uint64_t tlb_stamp(void);              /* the present time: whatever was unmappe
 bool tlb_stamp_safe(uint64_t stamp);   /* every online pCPU flushed since */
 void tlb_wait_safe(uint64_t stamp);    /* makes it so: IPIs to the pCPUs that did not; waits */
 
-/* Called by arch code right after this pCPU dropped all its guest translations. */
+/*
+ * Called by arch code around dropping all guest translations of this pCPU (a CR3 load): the time is read before the
+ * flush begins, because the processor may load an old entry again right after it, and made known after it ended.
+ */
+uint64_t tlb_flush_begin(void);
+void tlb_flush_end(uint64_t began);
+/* Both in one, for a pCPU that cannot have loaded anything since (at its start). */
 void tlb_note_flushed(void);
+
+bool tlb_flushed_since(uint64_t stamp); /* this pCPU */
 
 /* All translations of the domain's vCPUs in `pcpus` (mask), this one included if its bit is set; waits. */
 void tlb_flush_pcpus(uint64_t pcpus);
+void tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp); /* only those that did not since the stamp */
 void tlb_flush_local(void);
 void tlb_flush_va_local(uint64_t va);
 
