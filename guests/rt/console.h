@@ -32,6 +32,10 @@ const char *console_kind(void);
 /* Waits until the other end has taken all output, a second at most. */
 void console_flush(void);
 
+/* For panic(): to the hypervisor's log and, as far as it takes them at once, to the ring; no locks,
+ * no waiting. */
+void console_write_raw(const char *text, size_t count);
+
 /* Set-up in two steps, called by the runtime: output as soon as memory is readable, input when
  * events and threads work. */
 void console_init_output(void);

@@ -46,8 +46,19 @@ unsigned smp_vcpus(void);
  * -XEN_ENOMEM, or what the hypervisor said. */
 int smp_boot_vcpu(unsigned id, void (*fn)(void *), void *arg);
 
-/* Waits on a secondary vCPU until an event has been handled (SCHEDOP_block). */
-void smp_wait(void);
+/* Waits on a secondary vCPU until cond, which an event handler of that vCPU makes true, holds. */
+#define smp_wait_until(cond)          \
+    do {                              \
+        while (smp_mask(), !(cond)) { \
+            smp_block();              \
+        }                             \
+        smp_unmask();                 \
+    } while (0)
+
+/* The parts of the macro: block ends with upcalls enabled, after at least one event. */
+void smp_mask(void);
+void smp_unmask(void);
+void smp_block(void);
 
 /* Set-up of vCPU 0's own area, called first of all by the runtime. */
 void smp_init_boot(void);

@@ -51,4 +51,9 @@ void start_shutdown(unsigned reason) __attribute__((noreturn));
  */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* The parts of panic(), for the trap handler: begin stops everything else, then lines can be
+ * printed. */
+void panic_begin(void);
+void panic_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

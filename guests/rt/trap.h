@@ -2,8 +2,8 @@
 /*
  * Exceptions and system calls of this guest. Every vector has a handler; one that nobody registered
  * prints the registers and a backtrace and crashes the domain. Handlers run on the kernel stack of
- * the current thread with events as the vector's table says: page faults and system calls leave
- * them as they were, so handlers may wait when they came from user mode.
+ * the current thread with event upcalls masked; one that came from user mode may unmask them
+ * (event_upcalls_restore(false)) and wait like any other code of its thread.
  */
 #ifndef RT_TRAP_H
 #define RT_TRAP_H

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory at start of day. The builder has mapped the image, its own pages (frame list, start_info,
+ * page tables, stack) and at least 512 KiB behind them, at MM_VIRT_BASE + pfn * 4096; all behind
+ * the last of its pages is free. Here the rest of the domain's pages are mapped the same way, with
+ * page tables taken from the free ones that are mapped already, and then everything free is given
+ * to the page allocator.
+ */
+#include "mm.h"
+
+#include <string.h>
+
+#include "hypercall.h"
+#include "mm_internal.h"
+#include "pt.h"
+#include "start.h"
+
+#define L1_ENTRIES 512UL
+
+extern char _text[], _data[], _end[];
+
+static unsigned long boot_next, boot_mapped; /* pfns: free from next, mapped below mapped */
+
+static unsigned long max_ul(unsigned long a, unsigned long b)
+{
+    return a > b ? a : b;
+}
+
+/* The first pfn behind everything that the builder put into memory. */
+static unsigned long first_free_pfn(unsigned long boot_sp)
+{
+    const struct start_info *si = start_info;
+    unsigned long end = (unsigned long)_end;
+
+    end = max_ul(end, (unsigned long)si + PAGE_SIZE);
+    end = max_ul(end, si->pt_base + si->nr_pt_frames * PAGE_SIZE);
+    end = max_ul(end, si->mfn_list + si->nr_pages * sizeof(xen_pfn_t));
+    end = max_ul(end, boot_sp);
+    if (si->mod_len && !(si->flags & SIF_MOD_START_PFN)) {
+        end = max_ul(end, si->mod_start + si->mod_len);
+    }
+    if (!start_is_dom0()) {
+        if (si->store_mfn) {
+            end = max_ul(end, (unsigned long)mfn_to_virt(si->store_mfn) + PAGE_SIZE);
+        }
+        if (si->console.domU.mfn) {
+            end = max_ul(end, (unsigned long)mfn_to_virt(si->console.domU.mfn) + PAGE_SIZE);
+        }
+    }
+    return (end + PAGE_SIZE - 1 - MM_VIRT_BASE) >> PAGE_SHIFT;
+}
+
+/* A page before the allocator works. */
+static void *boot_page(void)
+{
+    if (boot_next >= boot_mapped) {
+        panic("too little memory is mapped at boot (%lu pages)", boot_mapped);
+    }
+    return memset(pfn_to_virt(boot_next++), 0, PAGE_SIZE);
+}
+
+static uint64_t direct_pte(unsigned long pfn)
+{
+    return virt_to_mfn(pfn_to_virt(pfn)) << PAGE_SHIFT | PTE_KERNEL | PTE_NX;
+}
+
+/* Links a new table into *entry. Its content is written while it is still plain memory. */
+static void boot_link(uint64_t *entry, uint64_t *table)
+{
+    if (pt_make_table(table) || pt_write(entry, virt_to_mfn(table) << PAGE_SHIFT | PTE_TABLE)) {
+        panic("the hypervisor refused a boot page table");
+    }
+}
+
+/* The L2 entry of a direct-map address, whose L3 and L2 tables are made if need be. */
+static uint64_t *boot_l2_entry(unsigned long va)
+{
+    uint64_t *table = pt_kernel_root();
+
+    for (int shift = 39; shift > 21; shift -= 9) {
+        uint64_t *entry = &table[(va >> shift) & 511];
+
+        if (!(*entry & PTE_P)) {
+            boot_link(entry, boot_page());
+        }
+        table = mfn_to_virt((*entry & PTE_ADDR) >> PAGE_SHIFT);
+    }
+    return &table[(va >> 21) & 511];
+}
+
+/* Maps the pfns from boot_mapped up to the end of its L1 table or `end`. */
+static void map_one_table(unsigned long end)
+{
+    unsigned long stop = (boot_mapped & ~(L1_ENTRIES - 1)) + L1_ENTRIES;
+    uint64_t *entry = boot_l2_entry((unsigned long)pfn_to_virt(boot_mapped));
+
+    if (stop > end) {
+        stop = end;
+    }
+    if (!(*entry & PTE_P)) {
+        uint64_t *table = boot_page();
+
+        for (unsigned long pfn = boot_mapped; pfn < stop; pfn++) {
+            table[pfn % L1_ENTRIES] = direct_pte(pfn);
+        }
+        boot_link(entry, table);
+    } else {
+        for (unsigned long pfn = boot_mapped; pfn < stop; pfn++) {
+            if (hypercall_update_va_mapping((unsigned long)pfn_to_virt(pfn), direct_pte(pfn), 0)) {
+                panic("pfn %#lx cannot be mapped", pfn);
+            }
+        }
+    }
+    boot_mapped = stop;
+}
+
+/* Text and constants become read-only, data not executable. */
+static void protect_image(void)
+{
+    for (char *page = _text; page < _end; page += PAGE_SIZE) {
+        uint64_t *entry = pt_walk(pt_kernel_root(), (unsigned long)page, false);
+        uint64_t flags = page < _data ? PTE_P | PTE_A : PTE_KERNEL | PTE_NX;
+        uint64_t pte = (*entry & PTE_ADDR) | flags;
+
+        if (hypercall_update_va_mapping((unsigned long)page, pte, UVMF_INVLPG)) {
+            panic("image page %p cannot be protected", (void *)page);
+        }
+    }
+}
+
+void mm_init(unsigned long boot_sp)
+{
+    unsigned long end = start_info->nr_pages;
+    unsigned long limit = (MM_DIRECT_END - MM_VIRT_BASE) >> PAGE_SHIFT;
+    uint64_t *entry;
+    uint8_t *orders;
+
+    if (end > limit) {
+        end = limit;
+    }
+    pt_init();
+    boot_next = first_free_pfn(boot_sp);
+    boot_mapped = boot_next;
+    while (boot_mapped < end &&
+           (entry = pt_walk(pt_kernel_root(), (unsigned long)pfn_to_virt(boot_mapped), false)) &&
+           (*entry & PTE_P)) {
+        boot_mapped++;
+    }
+    while (boot_mapped < end) {
+        map_one_table(end);
+    }
+    orders = pfn_to_virt(boot_next);
+    boot_next += (end + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    if (boot_next >= end) {
+        panic("%lu pages are too little memory", end);
+    }
+    protect_image();
+    page_init(orders, boot_next, end);
+}
