@@ -18,6 +18,9 @@
 
 #define HYPERCALL_BUDGET_NS 500000 /* a hypercall that took this long becomes a continuation */
 
+/* A continuation, inside the hypervisor only: <xen/errno.h> hides its ERESTART (85) from others. */
+#define XEN_ERESTART 85
+
 /* CONFIG_DEBUG=1 (make DEBUG=1) adds the costly checks: shadow audit, lock ranks, refusal log lines. */
 #ifndef CONFIG_DEBUG
 #define CONFIG_DEBUG 0

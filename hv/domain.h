@@ -13,6 +13,7 @@
 #include <xen/xen.h>
 #include <xen/vcpu.h>
 #include "hv/config.h"
+#include "hv/console_line.h"
 #include "hv/lock.h"
 #include "mm/paging.h"
 #include "sched/sched.h"
@@ -83,12 +84,8 @@ struct domain {
     uint32_t vm_assist;       /* bits of VMASST_TYPE_* */
     uint64_t time_offset;     /* wall clock seconds offset */
 
-    /* Output by console_io: the partial line, and the rate limit (hv/console.c). */
-    struct {
-        char line[160];
-        unsigned used;
-        uint64_t tokens, refilled_ns, dropped;
-    } console;
+    struct console_line console; /* output by console_io (hv/console.c); domain lock */
+    struct memory_map *memory_map; /* XENMEM_set_memory_map, NULL: none (hv/memory_map.c); domain lock */
 };
 
 /* The domain whose vCPU runs here, and that vCPU (NULL when idle). */
