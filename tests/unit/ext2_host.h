@@ -91,7 +91,8 @@ struct memdev {
     /* tests' means */
     uint64_t writes;        /* done so far */
     uint64_t fail_writes;   /* writes from this one on fail; 0: none */
-    uint64_t cut_writes;    /* writes from this one on are lost, without an error: a power cut */
+    uint64_t cut_writes;    /* before this one the power goes: snapshot is what the disk has */
+    uint8_t *snapshot;
     uint64_t reads_allowed; /* 0: any; against endless loops */
     uint64_t reads;
 };
@@ -128,8 +129,11 @@ static int memdev_write(struct blkdev *dev, uint64_t sector, const void *buf, ui
     m->writes++;
     if (m->fail_writes && m->writes >= m->fail_writes)
         return -XEN_EIO;
-    if (m->cut_writes && m->writes >= m->cut_writes)
-        return 0;
+    if (m->writes == m->cut_writes) {
+        m->snapshot = malloc(m->dev.sectors * 512);
+        assert_non_null(m->snapshot);
+        memcpy(m->snapshot, m->data, m->dev.sectors * 512);
+    }
     memcpy(m->data + sector * 512, buf, (size_t)sectors * 512);
     return 0;
 }
@@ -175,7 +179,8 @@ static UNUSED void memdev_save(struct memdev *m, const char *image)
 static UNUSED void memdev_free(struct memdev *m)
 {
     free(m->data);
-    m->data = NULL;
+    free(m->snapshot);
+    m->data = m->snapshot = NULL;
 }
 
 /* --- the file system on it --- */

@@ -13,6 +13,7 @@ ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/f
              dom0/fs/ext2_trunc.c
 unit_ext2 := $(ext2_core)
 unit_ext2_random := $(ext2_core)
+unit_vfs := $(ext2_core) dom0/fs/vfs.c
 
 # The library under test gets names of its own beside the host's; no builtins, or the calls vanish.
 unit_lib := hv/lib/string.c hv/lib/number.c hv/lib/printf.c
