@@ -81,6 +81,8 @@ struct domain {
     struct evtchn_table *evtchn;
     struct grant_table *grant;
 
+    struct sched_domain sched; /* weight and cap; sched lock */
+
     uint32_t vm_assist;       /* bits of VMASST_TYPE_* */
     uint64_t time_offset;     /* wall clock seconds offset */
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One-shot timers: a binary heap per pCPU, programmed into the local APIC's timer by arch_timer_program().
- * Callbacks run on the pCPU that the timer was set on, from the timer interrupt, with interrupts off and no
- * lock held; they may set or stop any timer, themselves included.
+ * One-shot timers: a heap per pCPU, programmed into the local APIC's timer by arch_timer_program().
+ * Callbacks run on the pCPU that the timer was set on, from the timer interrupt, with interrupts
+ * off and no lock held; they may set or stop any timer, themselves included, but not free the
+ * memory of their own.
+ *
+ * Every function may be called on any pCPU, with any lock before LOCK_TIMER held, and by several
+ * pCPUs at once for one timer: the timer is then in one heap or in none, with one of the deadlines
+ * asked for.
  */
 #ifndef SCHED_TIMER_H
 #define SCHED_TIMER_H
@@ -14,18 +19,22 @@ struct timer {
     uint64_t deadline; /* ns of arch_time_ns(); valid while set */
     void (*fn)(void *arg);
     void *arg;
-    int32_t pcpu;  /* whose heap, -1 if not set */
-    uint32_t slot; /* in that heap */
+    int32_t pcpu; /* whose heap, -1 if not set */
+    /* Place in that heap, under its lock: a pairing heap needs no memory but these links, so that
+     * setting a timer cannot fail. */
+    struct timer *child, *next, *prev;
 };
 
 void timer_init(struct timer *t, void (*fn)(void *), void *arg);
-/* Fires at or soon after `deadline` (ns); past deadlines fire at the next chance, never inside this call. Replaces an
- * earlier setting. INT64_MAX and above: never. */
+/* Fires at or soon after `deadline` (ns); past deadlines fire at the next chance, never inside this
+ * call. Replaces an earlier setting. INT64_MAX and above: never. */
 void timer_set(struct timer *t, uint64_t deadline);
-void timer_stop(struct timer *t);  /* after return the callback neither runs nor will run */
+/* After return the callback neither runs nor will run (but in the callback itself). It waits for a
+ * callback that runs on another pCPU: hold no lock that the callback takes. */
+void timer_stop(struct timer *t);
 bool timer_is_set(const struct timer *t);
 
-void timer_pcpu_init(unsigned pcpu);
-void timer_interrupt(void); /* arch: the local timer fired on this pCPU */
+void timer_pcpu_init(unsigned pcpu); /* before the first timer is set there */
+void timer_interrupt(void);          /* arch: the local timer fired on this pCPU */
 
 #endif

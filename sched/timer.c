@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pairing heap per pCPU: the root is the earliest timer, each timer's children are later than it.
+ * A child knows its left neighbour, the first one its parent, so that any timer can be taken out.
+ *
+ * t->pcpu is the claim on a timer: it goes from -1 to a pCPU by compare-and-exchange under that
+ * heap's lock, and back under the same lock. So two pCPUs that set one timer at once never link it
+ * twice.
+ */
+#include "sched/timer.h"
+
+#include <stddef.h>
+#include "hv/arch.h"
+#include "hv/config.h"
+#include "hv/lock.h"
+
+/* Callbacks of one interrupt: one that sets itself to the past must not keep the pCPU here. */
+#define FIRE_MAX 64
+
+static struct timer_heap {
+    struct spinlock lock;
+    struct timer *root;
+    struct timer *firing; /* its callback runs now */
+} heaps[PCPU_MAX];
+
+/* ---- the heap ---- */
+
+/* Joins two heaps; either may be NULL. */
+static struct timer *meld(struct timer *a, struct timer *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    if (b->deadline < a->deadline) {
+        struct timer *swap = a;
+        a = b;
+        b = swap;
+    }
+    b->next = a->child;
+    b->prev = a;
+    if (a->child)
+        a->child->prev = b;
+    a->child = b;
+    a->next = a->prev = NULL;
+    return a;
+}
+
+/* The children of a root that goes, joined in two passes: neighbours pairwise, then the pairs from
+ * the right. */
+static struct timer *meld_children(struct timer *first)
+{
+    struct timer *pairs = NULL, *all = NULL;
+
+    while (first) {
+        struct timer *a = first, *b = first->next;
+        first = b ? b->next : NULL;
+        a->next = a->prev = NULL;
+        if (b)
+            b->next = b->prev = NULL;
+        a = meld(a, b);
+        a->next = pairs;
+        pairs = a;
+    }
+    while (pairs) {
+        struct timer *a = pairs;
+        pairs = a->next;
+        a->next = NULL;
+        all = meld(all, a);
+    }
+    return all;
+}
+
+static void heap_take(struct timer_heap *h, struct timer *t)
+{
+    struct timer *rest = meld_children(t->child);
+
+    if (h->root == t) {
+        h->root = rest;
+    } else {
+        if (t->prev->child == t)
+            t->prev->child = t->next;
+        else
+            t->prev->next = t->next;
+        if (t->next)
+            t->next->prev = t->prev;
+        h->root = meld(h->root, rest);
+    }
+    t->child = t->next = t->prev = NULL;
+    __atomic_store_n(&t->pcpu, -1, __ATOMIC_RELEASE);
+}
+
+/* ---- the interface ---- */
+
+void timer_init(struct timer *t, void (*fn)(void *), void *arg)
+{
+    *t = (struct timer){.fn = fn, .arg = arg, .pcpu = -1};
+}
+
+/* Out of whatever heap holds it. The hardware stays as it is: at worst one interrupt finds nothing
+ * to do. */
+static void withdraw(struct timer *t)
+{
+    int32_t pcpu;
+
+    while ((pcpu = __atomic_load_n(&t->pcpu, __ATOMIC_ACQUIRE)) >= 0) {
+        struct timer_heap *h = &heaps[pcpu];
+        spin_lock(&h->lock);
+        if (t->pcpu == pcpu)
+            heap_take(h, t);
+        spin_unlock(&h->lock);
+    }
+}
+
+void timer_set(struct timer *t, uint64_t deadline)
+{
+    int32_t me = (int32_t)arch_pcpu_id(), unset;
+    struct timer_heap *h = &heaps[me];
+
+    for (;;) {
+        withdraw(t);
+        if (deadline >= INT64_MAX)
+            return;
+        spin_lock(&h->lock);
+        unset = -1;
+        if (__atomic_compare_exchange_n(&t->pcpu, &unset, me, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            break;
+        spin_unlock(&h->lock); /* another pCPU was faster: take it from there */
+    }
+    t->deadline = deadline;
+    h->root = meld(h->root, t);
+    if (h->root == t)
+        arch_timer_program(deadline);
+    spin_unlock(&h->lock);
+}
+
+void timer_stop(struct timer *t)
+{
+    unsigned me = arch_pcpu_id(), count = arch_pcpu_count();
+
+    withdraw(t);
+    for (unsigned p = 0; p < count; p++)
+        while (p != me && __atomic_load_n(&heaps[p].firing, __ATOMIC_ACQUIRE) == t)
+            arch_cpu_relax();
+    withdraw(t); /* the callback may have set it again */
+}
+
+bool timer_is_set(const struct timer *t)
+{
+    return __atomic_load_n(&t->pcpu, __ATOMIC_ACQUIRE) >= 0;
+}
+
+void timer_pcpu_init(unsigned pcpu)
+{
+    heaps[pcpu] = (struct timer_heap){.lock = SPINLOCK_INIT(LOCK_TIMER)};
+}
+
+void timer_interrupt(void)
+{
+    struct timer_heap *h = &heaps[arch_pcpu_id()];
+    uint64_t now = arch_time_ns();
+
+    spin_lock(&h->lock);
+    for (unsigned fired = 0; fired < FIRE_MAX; fired++) {
+        struct timer *t = h->root;
+        if (!t || t->deadline > now)
+            break;
+        /* Announced before it is off the heap: timer_stop() sees it in one place or the other. */
+        __atomic_store_n(&h->firing, t, __ATOMIC_SEQ_CST);
+        heap_take(h, t);
+        spin_unlock(&h->lock);
+        t->fn(t->arg);
+        __atomic_store_n(&h->firing, NULL, __ATOMIC_RELEASE);
+        spin_lock(&h->lock);
+    }
+    arch_timer_program(h->root ? h->root->deadline : UINT64_MAX);
+    spin_unlock(&h->lock);
+}
