@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest's block request means: checked, and then laid out on the device. Pure.
+ */
+#ifndef DOM0_BLK_BLKREQ_H
+#define DOM0_BLK_BLKREQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "dom0/blk/blkring.h"
+
+#define BLKREQ_SEGS   BLKIF_MAX_SEGMENTS_PER_REQUEST
+#define BLKREQ_SECTOR 512u
+
+/* The virtual disk. */
+struct blkreq_disk {
+    uint64_t sectors;
+    bool readonly;
+};
+
+/* A part of one of the request's pages. */
+struct blkreq_piece {
+    uint16_t page; /* index of the segment, so of its granted page */
+    uint16_t offset, len;
+};
+
+struct blkreq {
+    uint64_t id;
+    uint8_t operation; /* BLKIF_OP_READ, _WRITE or _FLUSH_DISKCACHE */
+    unsigned nsegs;    /* 0 for a flush */
+    grant_ref_t grefs[BLKREQ_SEGS];
+    struct blkreq_piece segs[BLKREQ_SEGS];
+    uint64_t offset; /* bytes from the start of the disk */
+    uint32_t bytes;
+};
+
+/*
+ * Takes the copy of a request apart. BLKIF_RSP_OKAY, or the status to answer with; then *why is a
+ * short reason for the log, or NULL where a front end may well just be trying what we can do.
+ * out->id and out->operation are always set.
+ */
+int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *disk,
+                  struct blkreq *out, const char **why);
+
+/*
+ * A request laid out: runs of sectors, each with its pieces of memory in order. With file system
+ * blocks of 1 KiB and more 11 pages have at most 45 extents.
+ */
+#define BLKPLAN_MAX  64
+#define BLKPLAN_HOLE UINT64_MAX
+
+struct blkplan_run {
+    uint64_t sector; /* on the device; BLKPLAN_HOLE: reads as zeros */
+    unsigned first, npieces;
+    uint32_t bytes;
+};
+
+struct blkplan {
+    unsigned nruns, npieces;
+    struct blkplan_run runs[BLKPLAN_MAX];
+    struct blkreq_piece pieces[BLKPLAN_MAX];
+};
+
+/*
+ * Where a part of the file lies: at least one sector of it, at most len bytes; writing allocates.
+ * 0, or a negative Xen errno.
+ */
+typedef int (*blkplan_map_fn)(void *arg, uint64_t offset, uint64_t len, bool write,
+                              uint64_t *sector, uint64_t *bytes);
+
+/*
+ * Lays out a read or write; a run has at most max_pieces. 0, what `map` returned, or -XEN_EIO when
+ * it returned nonsense (a hole to write to, too many extents).
+ */
+int blkplan_make(struct blkplan *plan, const struct blkreq *req, unsigned max_pieces,
+                 blkplan_map_fn map, void *arg);
+
+#endif
