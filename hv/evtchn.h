@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels, 2-level ABI: unbound, interdomain, VIRQ, IPI and PIRQ ports. A port number indexes its domain's table
- * directly. Sending sets bits in shared_info and wakes the vCPU; delivery happens on the way out to the guest (arch/x86/bounce.c).
+ * Event channels, 2-level ABI: unbound, interdomain, VIRQ, IPI and PIRQ ports. A port number
+ * indexes its domain's table directly. Sending sets bits in shared_info and wakes the vCPU;
+ * delivery happens on the way out to the guest (arch/x86/bounce.c).
  */
 #ifndef HV_EVTCHN_H
 #define HV_EVTCHN_H
 
 #include "hv/domain.h"
 
-long evtchn_domain_init(struct domain *d);     /* -ENOMEM */
-void evtchn_domain_unbind(struct domain *d);   /* dying: every port closed, peers become unbound */
+long evtchn_domain_init(struct domain *d);   /* -ENOMEM */
+void evtchn_domain_unbind(struct domain *d); /* dying: every port closed, peers become unbound */
 void evtchn_domain_free(struct domain *d);
 
 /* EVTCHNOP_* with the guest address of its argument. Called from the hypercall table. */
 long evtchn_op(struct vcpu *v, unsigned cmd, uint64_t arg);
 
-long evtchn_send(struct domain *d, uint32_t port); /* as if d's guest called EVTCHNOP_send */
-void evtchn_raise_virq(struct vcpu *v, unsigned virq);        /* per-vCPU VIRQ; nothing if unbound */
+long evtchn_send(struct domain *d, uint32_t port);     /* as if d's guest called EVTCHNOP_send */
+void evtchn_raise_virq(struct vcpu *v, unsigned virq); /* per-vCPU VIRQ; nothing if unbound */
 void evtchn_raise_global_virq(struct domain *d, unsigned virq); /* to whichever vCPU bound it */
 void evtchn_raise_pirq(struct domain *d, unsigned pirq);
 

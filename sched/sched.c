@@ -175,18 +175,27 @@ void sched_vcpu_down(struct vcpu *v)
  * written, then the pending bit is looked at; with a full barrier between on both sides at least
  * one sees the other's write.
  */
-void sched_block_current(void)
+static void mark_blocked(struct vcpu *v)
 {
-    struct vcpu *v = current_vcpu();
-
     spin_lock(&lock);
     __atomic_store_n(&v->sched.blocked, true, __ATOMIC_RELAXED);
     spin_unlock(&lock);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    arch_request_resched(arch_pcpu_id());
+}
+
+void sched_block_current(void)
+{
+    struct vcpu *v = current_vcpu();
+
+    mark_blocked(v);
     if (evtchn_upcall_due(v))
         sched_wake(v);
-    else
-        arch_request_resched(arch_pcpu_id());
+}
+
+void sched_poll_current(void)
+{
+    mark_blocked(current_vcpu());
 }
 
 void sched_wake(struct vcpu *v)

@@ -51,6 +51,8 @@ void sched_vcpu_down(struct vcpu *v);
 /* Marks the current vCPU blocked, then looks again for pending events (wake-ups that came between
  * are not lost). */
 void sched_block_current(void);
+/* The same without the look: the caller looks itself, at the ports that it polls. */
+void sched_poll_current(void);
 void sched_wake(struct vcpu *v);
 /* Something for v was written to memory (an event, a pending upcall): wakes it if blocked,
  * interrupts it if it runs on another pCPU, so that it passes the way out to the guest soon. Takes
