@@ -58,6 +58,8 @@ void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
 /* Called by the scheduler on the pCPU concerned: save everything of prev (NULL: was idle), load next (NULL: idle). */
 void arch_vcpu_save(struct vcpu *prev);
 void arch_vcpu_load(struct vcpu *next);
+/* The current vCPU's kernel root was replaced: load the new one (or crash the domain if it cannot be). */
+void arch_root_changed(struct vcpu *v);
 /* Registers, top of stack and roots of a vCPU on the log. */
 void arch_vcpu_dump(const struct vcpu *v);
 /* Refresh vcpu_time_info (version protocol) in v's vcpu_info. */

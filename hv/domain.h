@@ -2,8 +2,9 @@
 /*
  * Domains and their vCPUs: the structures that everything else hangs on, and their life.
  *
- * Life of a domain: created (paused, no context) -> running -> shutdown (by itself, a reason is kept) -> dying
- * (XEN_DOMCTL_destroydomain, in steps) -> zombie until the last reference goes -> freed. domain_set_* below are the only doors.
+ * Life of a domain: created (paused, no context) -> running -> shutdown (by itself, a reason is
+ * kept) -> dying (XEN_DOMCTL_destroydomain, in steps) -> zombie until the last reference goes ->
+ * freed. domain_set_* below are the only doors.
  */
 #ifndef HV_DOMAIN_H
 #define HV_DOMAIN_H
@@ -34,21 +35,22 @@ struct vcpu {
     /* Set by XEN_DOMCTL_setvcpucontext / VCPUOP_initialise; an uninitialised vCPU never runs. */
     bool initialised;
 
-    /* The guest-shared vcpu_info: in shared_info at first, or where VCPUOP_register_vcpu_info put it. Read and written
-     * by the hypervisor through this pointer only. */
+    /* The guest-shared vcpu_info: in shared_info at first, or where VCPUOP_register_vcpu_info put
+     * it. Read and written by the hypervisor through this pointer only. */
     struct vcpu_info *info;
     struct frame_hold info_hold; /* of a registered page */
 
-    /* Run-state area: guest virtual address, 0 if none; written when its entry is reachable, at switch-in. */
+    /* Run-state area: guest virtual address, 0 if none; written when its entry is reachable, at
+     * switch-in. */
     uint64_t runstate_va;
     uint64_t time_area_va; /* VCPUOP_register_vcpu_time_memory_area */
 
     struct timer singleshot; /* raises VIRQ_TIMER */
     struct timer periodic;
-    uint64_t periodic_ns;    /* 0: stopped */
+    uint64_t periodic_ns; /* 0: stopped */
 
     struct timer poll_timer; /* SCHEDOP_poll's timeout */
-    bool polling;            /* blocked in SCHEDOP_poll: an event on a polled port wakes even when masked */
+    bool polling; /* blocked in SCHEDOP_poll: an event on a polled port wakes even when masked */
 
     uint32_t virq_port[VIRQ_MAX]; /* 0: unbound; event lock */
 };
@@ -57,16 +59,20 @@ struct domain {
     domid_t id;
     int32_t refs; /* atomic; the domain table holds one until destruction is complete */
     bool privileged;
-    bool dying;         /* domain lock; set once, never cleared */
-    bool is_shut_down;  /* shutdown_code is valid */
+    bool dying;        /* domain lock; set once, never cleared */
+    bool is_shut_down; /* shutdown_code is valid */
     uint8_t shutdown_code;
-    bool controller_paused; /* by XEN_DOMCTL_pausedomain (counted in sched) */
+    bool controller_paused; /* by XEN_DOMCTL_pausedomain */
+    unsigned
+        pause_count; /* domain_pause() calls not undone; new vCPUs start with it (domain lock) */
+    unsigned destroy_step; /* how far domain_destroy() is */
+    struct domain *next;   /* domain table, by number */
     uint64_t created_ns;
     xen_domain_handle_t handle;
 
     struct spinlock lock;
 
-    unsigned vcpu_max;  /* slots of vcpu[] in use, fixed by XEN_DOMCTL_max_vcpus */
+    unsigned vcpu_max; /* slots of vcpu[] in use, fixed by XEN_DOMCTL_max_vcpus */
     struct vcpu *vcpu[VCPU_MAX];
 
     struct paging *paging;
@@ -83,28 +89,33 @@ struct domain {
 
     struct sched_domain sched; /* weight and cap; sched lock */
 
-    uint32_t vm_assist;       /* bits of VMASST_TYPE_* */
-    uint64_t time_offset;     /* wall clock seconds offset */
+    uint32_t vm_assist;   /* bits of VMASST_TYPE_* */
+    uint64_t time_offset; /* wall clock seconds offset */
 
     struct console_line console; /* output by console_io (hv/console.c); domain lock */
-    struct memory_map *memory_map; /* XENMEM_set_memory_map, NULL: none (hv/memory_map.c); domain lock */
+    struct memory_map
+        *memory_map; /* XENMEM_set_memory_map, NULL: none (hv/memory_map.c); domain lock */
 };
 
 /* The domain whose vCPU runs here, and that vCPU (NULL when idle). */
 struct vcpu *current_vcpu(void);
 
-/* Domain table. domain_get takes a reference, NULL if there is none (or it is dying and dying_too is false). DOMID_SELF is the caller's. */
+/* Domain table. domain_get takes a reference, NULL if there is none (or it is dying and dying_too
+ * is false). DOMID_SELF is the caller's. */
 struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
+/* The same, zombies included: for XEN_DOMCTL_destroydomain and lists. */
+struct domain *domain_get_dying_too(domid_t id);
 /* Next domain with number >= id, with a reference; NULL at the end. For lists. */
 struct domain *domain_next(domid_t id);
 /* Resolves DOMID_SELF; a reference is taken. -XEN_ESRCH via NULL. */
 struct domain *domain_get_for(struct domain *caller, domid_t id);
 
-/* Creates a domain without vCPUs: *out holds a reference for the caller. -EEXIST, -ENOMEM, -EINVAL. DOMCTL lock held. */
+/* Creates a domain without vCPUs, paused once: *out holds a reference for the caller. -EEXIST,
+ * -ENOMEM, -EINVAL. DOMCTL lock held. */
 struct domain_params {
-    domid_t id;           /* 0xffff or DOMID_INVALID..: choose one */
-    bool privileged;      /* dom0 */
+    domid_t id;      /* 0xffff or DOMID_INVALID..: choose one */
+    bool privileged; /* dom0 */
     uint64_t max_pages;
     unsigned shadow_pages; /* 0: default from max_pages */
     unsigned max_grant_frames, max_maptrack_frames;
@@ -113,11 +124,14 @@ struct domain_params {
 long domain_create(const struct domain_params *params, struct domain **out);
 long domain_set_max_vcpus(struct domain *d, unsigned count); /* once; -EINVAL, -ENOMEM */
 
-void domain_pause(struct domain *d);   /* counted; returns when no vCPU of it runs (not for the caller's own domain) */
+void domain_pause(struct domain *d); /* counted; returns when no vCPU of it runs (not for the
+                                        caller's own domain) */
 void domain_unpause(struct domain *d);
-/* The guest (or dom0 for it) ended: reason SHUTDOWN_*; vCPUs stop; VIRQ_DOM_EXC goes to dom0. For dom0: power off or reboot the machine. */
+/* The guest (or dom0 for it) ended: reason SHUTDOWN_*; vCPUs stop; VIRQ_DOM_EXC goes to dom0. For
+ * dom0: power off or reboot the machine. */
 void domain_shutdown(struct domain *d, unsigned reason);
-/* A guest broke the rules: registers on the log with `why`, then shutdown(SHUTDOWN_crash). Returns; the vCPU will not run guest code again. */
+/* A guest broke the rules: registers on the log with `why`, then shutdown(SHUTDOWN_crash). Returns;
+ * the vCPU will not run guest code again. */
 void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One step of destruction; -XEN_ERESTART until it is complete. */
 long domain_destroy(struct domain *d);

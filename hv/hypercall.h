@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hypercall table: one entry per number with name and privilege. Arguments are in registers as the PV64 ABI has them
- * (rax number; rdi, rsi, rdx, r10, r8, r9); a handler returns the result for rax.
+ * The hypercall table: one entry per number with name and privilege. Arguments are in registers as
+ * the PV64 ABI has them (rax number; rdi, rsi, rdx, r10, r8, r9); a handler returns the result for
+ * rax.
  *
- * A long hypercall is preemptible: it checks hypercall_preempt() between steps, stores its progress in call->arg[] and returns
- * -XEN_ERESTART; the caller's registers (or its multicall entry) are set so that the guest executes it again. -XEN_ERESTART reaches no guest.
+ * A long hypercall is preemptible: it checks hypercall_preempt() between steps, stores its progress
+ * in call->arg[] and returns -XEN_ERESTART; the caller's registers (or its multicall entry) are set
+ * so that the guest executes it again. -XEN_ERESTART reaches no guest.
  */
 #ifndef HV_HYPERCALL_H
 #define HV_HYPERCALL_H
@@ -22,17 +24,18 @@ struct hypercall {
 typedef long (*hypercall_fn)(struct vcpu *v, struct hypercall *call);
 
 struct hypercall_entry {
-    hypercall_fn fn;   /* NULL: -XEN_ENOSYS */
+    hypercall_fn fn; /* NULL: -XEN_ENOSYS */
     const char *name;
-    bool privileged;   /* dom0 only, else -XEN_EPERM */
+    bool privileged; /* dom0 only, else -XEN_EPERM */
 };
 #define HYPERCALL_COUNT 64
 extern const struct hypercall_entry hypercall_table[HYPERCALL_COUNT];
 
-/* Runs one call for v, whose registers it reads and writes. Called by arch's syscall entry. */
-void hypercall_dispatch(struct vcpu *v);
-/* Runs one call with explicit arguments (multicall members). */
+/* Runs one call. arch's system-call entry (arch/x86/syscall.c) calls hypercall_started() and then
+ * this, sets the result, or, for -XEN_ERESTART, the changed arguments and the instruction pointer
+ * back to the call. */
 long hypercall_run(struct vcpu *v, struct hypercall *call);
+void hypercall_started(void);
 /* Has this pCPU spent its budget inside the hypervisor, or is somebody waiting? */
 bool hypercall_preempt(void);
 
@@ -45,7 +48,7 @@ DECLARE_HYPERCALL(update_va_mapping_otherdomain);
 DECLARE_HYPERCALL(mmuext_op);
 /* hv/memory.c */
 DECLARE_HYPERCALL(memory_op);
-/* hv/cpu_calls.c: descriptors, traps, stacks, segments */
+/* arch/x86/cpu_calls.c: descriptors, traps, stacks, segments */
 DECLARE_HYPERCALL(set_trap_table);
 DECLARE_HYPERCALL(set_gdt);
 DECLARE_HYPERCALL(update_descriptor);
@@ -57,7 +60,6 @@ DECLARE_HYPERCALL(set_debugreg);
 DECLARE_HYPERCALL(get_debugreg);
 DECLARE_HYPERCALL(set_segment_base);
 DECLARE_HYPERCALL(iret);
-DECLARE_HYPERCALL(nmi_op);
 /* hv/sched_calls.c */
 DECLARE_HYPERCALL(sched_op);
 DECLARE_HYPERCALL(sched_op_compat);

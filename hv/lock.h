@@ -23,6 +23,7 @@ enum lock_rank {
     LOCK_SCHED,    /* the run queue and every vCPU's scheduling state */
     LOCK_TIMER,    /* one pCPU's timer heap */
     LOCK_IRQ,      /* interrupt routing, MSI-X tables, PCI configuration access */
+    LOCK_DOMAINS,  /* the table of domains: look-ups only */
     LOCK_HEAP,     /* small-object heap */
     LOCK_FRAME,    /* free lists of machine frames */
     LOCK_LOG,      /* log ring and serial port */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The architecture's only header for code outside arch/: what an x86 adds to a vCPU. Only arch/x86 and hv/cpu_calls.c look inside.
+ * The architecture's only header for code outside arch/: what an x86 adds to a vCPU. Only arch/x86
+ * and hv/cpu_calls.c look inside.
  */
 #ifndef ARCH_X86_PUBLIC_H
 #define ARCH_X86_PUBLIC_H
@@ -17,7 +18,9 @@ struct regs {
     uint64_t error;
     uint64_t rip, cs, rflags, rsp, ss;
 };
-#define VECTOR_SYSCALL 0x100
+#define VECTOR_SYSCALL   0x100
+#define VECTOR_SYSCALL32 0x101
+#define VECTOR_NONE      0x1ff /* handled already: just leave through the frame */
 
 struct callback {
     uint64_t address; /* 0: none */
@@ -27,26 +30,28 @@ struct callback {
 #define GDT_GUEST_PAGES 14 /* pages 0..13 of the 16-page GDT area are the guest's */
 
 struct arch_vcpu {
-    struct regs regs;          /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
-    bool kernel_mode;          /* guest kernel or guest user */
-    uint64_t kernel_sp;        /* stack_switch */
+    struct regs regs;   /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
+    bool kernel_mode;   /* guest kernel or guest user */
+    uint64_t kernel_sp; /* stack_switch */
     uint16_t kernel_ss;
     uint64_t fs_base, gs_base_kernel, gs_base_user; /* saved while off a pCPU */
     uint16_t ds, es, fs, gs;
     struct trap_info traps[256]; /* address 0: none */
     struct callback event, failsafe, syscall, syscall32, sysenter;
-    uint64_t cr0_ts;           /* fpu_taskswitch: nonzero makes FPU use trap */
-    uint64_t cr4;              /* what the guest reads back */
+    bool cr0_ts;       /* fpu_taskswitch: FPU use traps */
+    bool failsafe_due; /* a selector failed to load: the failsafe callback comes first */
+    uint64_t cr4;      /* what the guest reads back */
     uint64_t debugreg[8];
-    unsigned iopl;             /* PHYSDEVOP_set_iopl */
+    unsigned iopl; /* PHYSDEVOP_set_iopl */
 
-    uint64_t *gdt[16];         /* contents of the 16 pages of its GDT area; NULL: shared zero page */
-    gfn_t gdt_gfn[GDT_GUEST_PAGES];
+    uint64_t *gdt[GDT_GUEST_PAGES]; /* sanitised copies of the guest's GDT frames; NULL: absent */
+    mfn_t gdt_mfn[GDT_GUEST_PAGES]; /* the frames that the copies are in */
+    gfn_t gdt_gfn[GDT_GUEST_PAGES]; /* the guest's frames that they were made from */
     unsigned gdt_entries;
-    uint64_t ldt_base;         /* guest linear address */
+    uint64_t ldt_base; /* guest linear address */
     unsigned ldt_entries;
 
-    void *fpu;                 /* XSAVE area, 64-aligned */
+    void *fpu; /* XSAVE area, 64-aligned */
     bool fpu_used;
 };
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ways into the hypervisor and out of it. Assembly only moves registers: each way in builds a struct regs
+ * (arch/x86/public.h), calls one C function, and undoes the frame.
+ *
+ *   high   ss
+ *          rsp
+ *          rflags        pushed by the processor, or by syscall_entry
+ *          cs
+ *          rip
+ *          error code    0 where the processor has none
+ *          vector
+ *          rdi .. r15    struct regs begins at r15
+ *   low    <- rsp at the call
+ *
+ * A frame that came from a guest always ends at the top of the pCPU's main stack (TSS.RSP0, or the stub that syscall_entry
+ * comes from), which is where x86_guest_regs() finds it.
+ */
+        .macro SAVE_REGS
+        push    %rdi
+        push    %rsi
+        push    %rdx
+        push    %rcx
+        push    %rax
+        push    %r8
+        push    %r9
+        push    %r10
+        push    %r11
+        push    %rbx
+        push    %rbp
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        .endm
+
+        .macro RESTORE_REGS
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbp
+        pop     %rbx
+        pop     %r11
+        pop     %r10
+        pop     %r9
+        pop     %r8
+        pop     %rax
+        pop     %rcx
+        pop     %rdx
+        pop     %rsi
+        pop     %rdi
+        .endm
+
+/* ---- exceptions and interrupts: 256 stubs and a table of their addresses for the IDT ---- */
+        .section .rodata
+        .balign 8
+        .globl  entry_vectors
+entry_vectors:
+        .text
+
+/* Vectors with an error code of the processor's: #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX (Intel SDM vol. 3, 6.15). */
+        .set    VEC, 0
+        .rept   256
+        .pushsection .rodata
+        .quad   1f
+        .popsection
+        .balign 16
+1:
+        .if !(VEC == 8 || (VEC >= 10 && VEC <= 14) || VEC == 17 || VEC == 21 || VEC == 29 || VEC == 30)
+        push    $0
+        .endif
+        push    $VEC
+        .if VEC == 1 || VEC == 2 || VEC == 8 || VEC == 18
+        jmp     ist_entry
+        .else
+        jmp     trap_entry
+        .endif
+        .set    VEC, VEC + 1
+        .endr
+
+        .balign 16
+trap_entry:
+        SAVE_REGS
+        cld
+1:      mov     %rsp, %rdi
+        call    trap_dispatch
+        RESTORE_REGS
+        add     $16, %rsp               /* vector, error code */
+        .globl  entry_iret
+entry_iret:                             /* a fault here is the guest's: see traps.c */
+        iretq
+
+/* On a stack of their own (IST): #DB, NMI, #DF, #MC, which may come before a stack is set up (just after SYSCALL, or with
+ * MOV SS pending, CVE-2018-8897). ist_dispatch() returns the frame to go on with: its argument with nothing left to
+ * do, or a copy at the top of the main stack, which goes the ordinary way. */
+ist_entry:
+        SAVE_REGS
+        cld
+        mov     %rsp, %rdi
+        call    ist_dispatch
+        mov     %rax, %rsp
+        jmp     1b
+
+/* void x86_resume(struct regs *): leave through this frame, which may be anywhere. */
+        .globl  x86_resume
+x86_resume:
+        mov     %rdi, %rsp
+        RESTORE_REGS
+        add     $16, %rsp
+        jmp     entry_iret
+
+/* ---- SYSCALL: the per-pCPU stub has saved the guest's rsp in struct pcpu and loaded the main stack's top. The guest's
+ * rip is in rcx, its rflags in r11 (AMD APM vol. 3, SYSCALL). syscall_dispatch() fills in the stack pointer, and says
+ * whether SYSRET may be used. ---- */
+        .globl  syscall_entry
+syscall_entry:
+        push    $0xe02b                 /* FLAT_USER_SS64 */
+        push    $0                      /* rsp: from struct pcpu, in C */
+        push    %r11
+        push    $0xe033                 /* FLAT_USER_CS64 */
+        push    %rcx
+        push    $0
+        push    $0x100                  /* VECTOR_SYSCALL */
+        SAVE_REGS
+        mov     %rsp, %rdi
+        call    syscall_dispatch
+        test    %al, %al
+        RESTORE_REGS                    /* pops leave the flags alone */
+        lea     16(%rsp), %rsp
+        jz      entry_iret
+        mov     24(%rsp), %rsp          /* rcx and r11 hold rip and rflags */
+        sysretq
+
+/* SYSCALL from 32-bit code (CSTAR): same frame, its own vector. */
+        .globl  syscall32_entry
+syscall32_entry:
+        push    $0xe02b
+        push    $0
+        push    %r11
+        push    $0xe023                 /* FLAT_USER_CS32 */
+        push    %rcx
+        push    $0
+        push    $0x101                  /* VECTOR_SYSCALL32 */
+        SAVE_REGS
+        mov     %rsp, %rdi
+        call    syscall_dispatch
+        RESTORE_REGS
+        add     $16, %rsp
+        jmp     entry_iret
+
+/* ---- guest memory access: size_t bytes left = x86_copy_user(dst, src, n). Faults in the marked instructions continue at
+ * the fixup with rcx = bytes not copied. ---- */
+        .macro  EXTABLE from, to
+        .pushsection .extable, "a"
+        .balign 8
+        .quad   \from, \to
+        .popsection
+        .endm
+
+        .globl  x86_copy_user
+x86_copy_user:                          /* rdi dst, rsi src, rdx n */
+        mov     %rdx, %rcx
+        cmp     $8, %rdx
+        jne     2f
+1:      mov     (%rsi), %rax            /* one word: the common case, and single-copy atomic */
+11:     mov     %rax, (%rdi)
+        xor     %eax, %eax
+        ret
+2:      rep movsb
+3:      mov     %rcx, %rax
+        ret
+        EXTABLE 1b, 3b
+        EXTABLE 11b, 3b
+        EXTABLE 2b, 3b
+
+/* int x86_load_selector_XX(uint16_t): 0, or 1 if the processor refused it (the register is then null). */
+        .macro  LOAD_SELECTOR reg
+        .globl  x86_load_\reg
+x86_load_\reg:
+        xor     %eax, %eax
+1:      mov     %edi, %\reg
+        ret
+2:      mov     $1, %eax
+        xor     %edi, %edi
+        mov     %edi, %\reg
+        ret
+        EXTABLE 1b, 2b
+        .endm
+        LOAD_SELECTOR ds
+        LOAD_SELECTOR es
+        LOAD_SELECTOR fs
+        LOAD_SELECTOR gs
+
+/* int x86_rdmsr_safe(uint32_t msr, uint64_t *value), x86_wrmsr_safe(uint32_t msr, uint64_t value): 0, or 1 on #GP. */
+        .globl  x86_rdmsr_safe
+x86_rdmsr_safe:
+        mov     %edi, %ecx
+1:      rdmsr
+        shl     $32, %rdx
+        or      %rdx, %rax
+        mov     %rax, (%rsi)
+        xor     %eax, %eax
+        ret
+2:      mov     $1, %eax
+        ret
+        EXTABLE 1b, 2b
+        .globl  x86_wrmsr_safe
+x86_wrmsr_safe:
+        mov     %edi, %ecx
+        mov     %esi, %eax
+        mov     %rsi, %rdx
+        shr     $32, %rdx
+1:      wrmsr
+        xor     %eax, %eax
+        ret
+2:      mov     $1, %eax
+        ret
+        EXTABLE 1b, 2b
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside arch/x86: the running guest's registers, modes and traps. The files behind it: vcpu.c
+ * (switching), context.c (vcpu_guest_context), traps.c (what came in), bounce.c (what is passed on
+ * to the guest's kernel), emulate.c (privileged instructions), tablestore.c (stores to page
+ * tables), descriptor.c (guest GDTs), fpu.c.
+ */
+#ifndef ARCH_X86_GUEST_H
+#define ARCH_X86_GUEST_H
+
+#include <xen/errno.h>
+#include "arch/x86/x86.h"
+#include "hv/domain.h"
+
+/* The frame of the vCPU that runs here: the top of this pCPU's main stack. */
+struct regs *x86_guest_regs(void);
+/* The registers of any vCPU that does not run elsewhere. */
+struct regs *x86_vcpu_regs(struct vcpu *v);
+static inline bool x86_from_guest(const struct regs *r)
+{
+    return r->cs & 3;
+}
+static inline bool x86_canonical(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+/* Neither non-canonical nor in the hypervisor's part: an address that a guest may own. */
+static inline bool x86_guest_address(uint64_t va)
+{
+    return x86_canonical(va) && (va < 0xffff800000000000UL || va >= 0xffff880000000000UL);
+}
+
+/* Guest kernel <-> guest user of the current vCPU: root table, GS base (swapgs), flags. A missing
+ * user root crashes the domain. */
+void x86_toggle_mode(struct vcpu *v);
+/* Loads the root that the current vCPU's mode asks for; crashes the domain if there is none. */
+void x86_load_root(struct vcpu *v);
+
+/* The way out: reschedules, idles and delivers events until the frame at the stack's top may be
+ * returned to. */
+void x86_guest_exit(void);
+void x86_resume(struct regs *r) __attribute__((noreturn));
+/* May the frame be left by SYSRET? */
+bool x86_sysret_ok(const struct regs *r);
+
+/* Passing things on to the current vCPU's kernel (bounce.c). With no handler or no stack the domain
+ * crashes. */
+void x86_inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);
+void x86_inject_page_fault(struct vcpu *v, uint64_t va, uint32_t error);
+void x86_inject_software(struct vcpu *v,
+                         unsigned vector); /* int n: DPL checked, rip already behind it */
+void x86_inject_syscall(struct vcpu *v, bool compat);
+void x86_inject_event(struct vcpu *v);
+void x86_inject_failsafe(struct vcpu *v);
+
+/* Emulation; true if the instruction was dealt with (done, or a fault injected), false: the caller
+ * injects its own. */
+bool x86_emulate_privileged(struct vcpu *v, struct regs *r); /* after #GP */
+bool x86_emulate_forced(struct vcpu *v, struct regs *r);     /* after #UD: ud2a "xen" prefix */
+bool x86_emulate_table_store(struct vcpu *v, struct regs *r, uint64_t va,
+                             const struct fault_info *info);
+
+/* Guest descriptors (descriptor.c). */
+uint64_t x86_descriptor_sanitise(uint64_t desc); /* 0 (not present) for what a guest may not have */
+long x86_gdt_set(struct vcpu *v, const uint64_t *frames,
+                 unsigned entries); /* frames: gfns; -EINVAL, -ENOMEM */
+void x86_gdt_release(struct vcpu *v);
+void x86_descriptor_changed(struct domain *d, gfn_t gfn, unsigned offset, uint64_t desc);
+
+/* SET_DEBUGREG and MOV to a debug register (emulate.c); -EPERM for our addresses, -EINVAL. */
+long x86_set_debugreg(struct vcpu *v, unsigned reg, uint64_t value);
+
+/* FPU, SSE, AVX state (fpu.c). */
+long x86_fpu_alloc(struct vcpu *v);
+void x86_fpu_save(struct vcpu *v);
+void x86_fpu_load(struct vcpu *v);
+void x86_fpu_set_ts(bool ts);
+
+/* Model-specific registers and CPUID as the guest sees them (emulate_msr.c, emulate_cpuid.c).
+ * False: #GP. */
+bool x86_guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
+bool x86_guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
+void x86_guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* I/O ports (ioport.c): reads of ports not given are all ones, writes are dropped. */
+uint32_t x86_guest_in(struct vcpu *v, uint16_t port, unsigned size);
+void x86_guest_out(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
+
+/* entry.S */
+size_t x86_copy_user(void *dst, const void *src, size_t n);
+int x86_load_ds(uint16_t sel), x86_load_es(uint16_t sel), x86_load_fs(uint16_t sel),
+    x86_load_gs(uint16_t sel);
+int x86_rdmsr_safe(uint32_t msr, uint64_t *value), x86_wrmsr_safe(uint32_t msr, uint64_t value);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What came in: exceptions, interrupts and system calls, from a guest or from ourselves.
+ *
+ * A guest's exception is handled (shadow faults, privileged instructions) or passed to its kernel
+ * (bounce.c). Our own exception is one of: a guest address in a copy (extable), an IRET to a state
+ * that the guest made impossible, or a bug: panic.
+ */
+#include "arch/x86/guest.h"
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/panic.h"
+#include "arch/x86/pcpu.h"
+#include "hv/hypercall.h"
+#include "hv/log.h"
+#include "mm/tlb.h"
+
+#define PF_WRITE    2u
+#define PF_USER     4u
+#define PF_RESERVED 8u
+
+struct extable_entry {
+    uint64_t fault, fixup;
+};
+extern const struct extable_entry extable_start[], extable_end[];
+extern const char entry_iret[];
+
+/* Where to go on if the instruction at rip faults; 0: it may not. */
+static uint64_t extable_find(uint64_t rip)
+{
+    for (const struct extable_entry *e = extable_start; e < extable_end; e++)
+        if (e->fault == rip)
+            return e->fixup;
+    return 0;
+}
+
+/*
+ * IRETQ to the guest faulted: its rip, cs or ss cannot be loaded. The processor pushed a frame
+ * below the five words that IRETQ was reading, and the guest's general registers are in that frame.
+ * Put both together again at the top of the stack, where a guest's frame belongs, and give the
+ * guest its failsafe callback, or end it.
+ */
+static void iret_failed(const struct regs *r)
+{
+    struct regs guest = *r;
+    struct vcpu *v = current_vcpu();
+    const uint64_t *words = (const uint64_t *)r->rsp; /* rip cs rflags rsp ss */
+
+    ASSERT(v);
+    guest.rip = words[0];
+    guest.cs = words[1];
+    guest.rflags = words[2];
+    guest.rsp = words[3];
+    guest.ss = words[4];
+    guest.vector = VECTOR_NONE;
+    *x86_guest_regs() = guest;
+    domain_crash(v->domain, "IRET to %04lx:%lx, stack %04lx:%lx, refused by the processor",
+                 guest.cs, guest.rip, guest.ss, guest.rsp);
+    x86_guest_exit();
+    x86_resume(x86_guest_regs());
+}
+
+/* A page fault of our own on a guest's address, in a copy: may it be tried again? If not the copy
+ * is given up. */
+static bool copy_fault_retry(const struct regs *r, uint64_t va)
+{
+    struct vcpu *v = current_vcpu();
+    struct fault_info info;
+    struct paging *p;
+
+    if (!v || !x86_guest_address(va))
+        return false;
+    p = v->domain->paging;
+    switch (shadow_fault(p, &v->paging, va, (uint32_t)r->error & ~PF_USER, &info)) {
+    case FAULT_RETRY:
+        return true;
+    case FAULT_STORE:
+        /* S4's gate: we write where the guest itself may. Its table stops being one. */
+        if (info.guest_writable) {
+            paging_lock(p);
+            shadow_drop(p, info.gfn);
+            paging_unlock(p);
+            return true;
+        }
+        return false;
+    case FAULT_CRASH:
+        domain_crash(v->domain, "%s, at address %lx", info.why, va);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static void own_exception(struct regs *r)
+{
+    uint64_t fixup = extable_find(r->rip);
+
+    if (r->rip == (uint64_t)entry_iret)
+        iret_failed(r);
+    if (fixup) {
+        if (r->vector != VEC_PF || !copy_fault_retry(r, x86_read_cr2()))
+            r->rip = fixup;
+        return;
+    }
+    x86_panic_regs(r, "exception %lu in the hypervisor, error code %lx, cr2 %lx", r->vector,
+                   r->error, x86_read_cr2());
+}
+
+static void guest_page_fault(struct vcpu *v, struct regs *r)
+{
+    struct fault_info info;
+    uint64_t va = x86_read_cr2();
+    uint32_t error = (uint32_t)r->error;
+
+    if (!x86_guest_address(va)) {
+        /* A selector whose descriptor lies in an absent page of the GDT area faults in our hole
+         * without U. */
+        if (!(error & PF_USER)) {
+            x86_inject(v, VEC_GP, true, 0);
+            return;
+        }
+        x86_inject_page_fault(v, va, (error & PF_WRITE) | (v->arch.kernel_mode ? 0 : PF_USER));
+        return;
+    }
+    switch (shadow_fault(v->domain->paging, &v->paging, va, error, &info)) {
+    case FAULT_RETRY:
+        return;
+    case FAULT_GUEST:
+        x86_inject_page_fault(v, va, info.guest_error);
+        return;
+    case FAULT_STORE:
+        if (!x86_emulate_table_store(v, r, va, &info))
+            x86_inject_page_fault(v, va, 3u | (v->arch.kernel_mode ? 0 : PF_USER));
+        return;
+    case FAULT_CRASH:
+        domain_crash(v->domain, "%s, at address %lx", info.why, va);
+        return;
+    }
+}
+
+static bool has_error_code(uint64_t vector)
+{
+    return vector == VEC_DF || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
+}
+
+static void guest_exception(struct vcpu *v, struct regs *r)
+{
+    switch (r->vector) {
+    case VEC_PF:
+        guest_page_fault(v, r);
+        return;
+    case VEC_GP:
+        if (x86_emulate_privileged(v, r))
+            return;
+        break;
+    case VEC_UD:
+        if (x86_emulate_forced(v, r))
+            return;
+        break;
+    case VEC_NM:
+        x86_fpu_set_ts(false);
+        v->arch.cr0_ts = false;
+        break;
+    case VEC_BP:
+    case VEC_OF:
+        x86_inject_software(v, (unsigned)r->vector);
+        return;
+    case VEC_DB:
+        v->arch.debugreg[6] = x86_read_dr6();
+        x86_write_dr6(0xffff0ff0);
+        break;
+    default:
+        break;
+    }
+    x86_inject(v, (unsigned)r->vector, has_error_code(r->vector), (uint32_t)r->error);
+}
+
+/* From entry.S, on the main stack (or on an IST stack with VECTOR_NONE). */
+void trap_dispatch(struct regs *r);
+void trap_dispatch(struct regs *r)
+{
+    x86_user_access_end();
+    if (r->vector == VECTOR_NONE)
+        return;
+    if (r->vector >= 32)
+        apic_interrupt((unsigned)r->vector);
+    else if (x86_from_guest(r))
+        guest_exception(current_vcpu(), r);
+    else
+        own_exception(r);
+    if (x86_from_guest(r))
+        x86_guest_exit();
+}
+
+/*
+ * From entry.S, on an IST stack. #DB of a guest moves to the top of the main stack, which is free
+ * (the guest was running), and is then an exception like others. #DB in our own code is the
+ * guest's, pending since MOV SS (CVE-2018-8897), or of no consequence: we set no breakpoints. NMI
+ * stops this pCPU if another one panics.
+ */
+struct regs *ist_dispatch(struct regs *r);
+struct regs *ist_dispatch(struct regs *r)
+{
+    switch (r->vector) {
+    case VEC_DB:
+        if (x86_from_guest(r)) {
+            struct regs *main = x86_guest_regs();
+            *main = *r;
+            return main;
+        }
+        x86_write_dr6(0xffff0ff0);
+        r->rflags &= ~RFLAGS_TF;
+        break;
+    case VEC_NMI:
+        x86_panic_nmi();
+        break;
+    case VEC_DF:
+        x86_panic_regs(r, "double fault");
+    case VEC_MC:
+        x86_panic_regs(r, "machine check");
+    default:
+        x86_panic_regs(r, "vector %lu on an IST stack", r->vector);
+    }
+    r->vector = VECTOR_NONE;
+    return r;
+}
+
+size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
+{
+    uint64_t last;
+
+    if (!bytes)
+        return 0;
+    if (__builtin_add_overflow(va, bytes - 1, &last) || !x86_guest_address(va) ||
+        !x86_guest_address(last) || (va >> 47) != (last >> 47))
+        return bytes;
+    x86_user_access_begin();
+    bytes = x86_copy_user(dst, (const void *)va, bytes);
+    x86_user_access_end();
+    return bytes;
+}
+
+size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
+{
+    uint64_t last;
+
+    if (!bytes)
+        return 0;
+    if (__builtin_add_overflow(va, bytes - 1, &last) || !x86_guest_address(va) ||
+        !x86_guest_address(last) || (va >> 47) != (last >> 47))
+        return bytes;
+    x86_user_access_begin();
+    bytes = x86_copy_user((void *)va, src, bytes);
+    x86_user_access_end();
+    return bytes;
+}

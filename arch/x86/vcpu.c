@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The processor state of vCPUs: what is loaded when one begins to run on a pCPU, what is saved when
+ * it stops, and the way out to the guest.
+ *
+ * While a vCPU runs, its general registers are in the frame at the top of the pCPU's stack, and its
+ * FPU, segment bases and selectors are in the processor. GS base: in guest kernel mode GS.base is
+ * gs_base_kernel and MSR_KERNEL_GS_BASE gs_base_user; in guest user mode the other way round. The
+ * hypervisor itself never uses GS.
+ */
+#include "arch/x86/guest.h"
+
+#include <string.h>
+#include "arch/x86/cpu.h"
+#include "arch/x86/desc.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/pcpu.h"
+#include "arch/x86/tsc.h"
+#include "hv/arch.h"
+#include "hv/evtchn.h"
+#include "hv/log.h"
+#include "mm/heap.h"
+#include "mm/tlb.h"
+
+struct vcpu *current_vcpu(void)
+{
+    return this_pcpu()->current;
+}
+
+struct regs *x86_guest_regs(void)
+{
+    return (struct regs *)this_pcpu()->stack_top - 1;
+}
+
+struct regs *x86_vcpu_regs(struct vcpu *v)
+{
+    return v == current_vcpu() ? x86_guest_regs() : &v->arch.regs;
+}
+
+long arch_vcpu_init(struct vcpu *v)
+{
+    v->arch.kernel_mode = true;
+    v->arch.kernel_ss = SEL_GUEST_SS;
+    v->arch.debugreg[6] = 0xffff0ff0;
+    v->arch.debugreg[7] = 0x400;
+    return x86_fpu_alloc(v);
+}
+
+void arch_vcpu_free(struct vcpu *v)
+{
+    x86_gdt_release(v);
+    heap_free(v->arch.fpu);
+    v->arch.fpu = NULL;
+}
+
+/* ---- switching ---- */
+
+static void save_segments(struct arch_vcpu *a)
+{
+    uint64_t active, inactive;
+
+    a->ds = x86_read_ds();
+    a->es = x86_read_es();
+    a->fs = x86_read_fs();
+    a->gs = x86_read_gs();
+    a->fs_base = x86_rdmsr(MSR_FS_BASE);
+    active = x86_rdmsr(MSR_GS_BASE);
+    inactive = x86_rdmsr(MSR_KERNEL_GS_BASE);
+    a->gs_base_kernel = a->kernel_mode ? active : inactive;
+    a->gs_base_user = a->kernel_mode ? inactive : active;
+}
+
+/* Selectors first: loading one sets the base from its descriptor, which the MSRs then replace. */
+static void load_segments(struct arch_vcpu *a)
+{
+    int bad = x86_load_ds(a->ds) | x86_load_es(a->es) | x86_load_fs(a->fs) | x86_load_gs(a->gs);
+
+    if (bad)
+        a->failsafe_due = true;
+    x86_wrmsr(MSR_FS_BASE, a->fs_base);
+    x86_wrmsr(MSR_GS_BASE, a->kernel_mode ? a->gs_base_kernel : a->gs_base_user);
+    x86_wrmsr(MSR_KERNEL_GS_BASE, a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
+}
+
+static void load_debug(const struct arch_vcpu *a)
+{
+    if (a->debugreg[7] & 0xff) {
+        x86_write_dr0(a->debugreg[0]);
+        x86_write_dr1(a->debugreg[1]);
+        x86_write_dr2(a->debugreg[2]);
+        x86_write_dr3(a->debugreg[3]);
+    }
+    x86_write_dr7(a->debugreg[7]);
+}
+
+/* The run-state area is at a guest virtual address of the kernel's tables; it is written only while
+ * its entry is reachable. */
+static void publish_runstate(struct vcpu *v)
+{
+    struct paging_vcpu kernel = v->paging;
+    struct vcpu_runstate_info info;
+
+    if (!v->runstate_va)
+        return;
+    kernel.user_mode = false;
+    sched_runstate(v, &info);
+    paging_write_va(v->domain->paging, &kernel, v->runstate_va, &info, sizeof info);
+}
+
+void arch_vcpu_save(struct vcpu *prev)
+{
+    struct pcpu *p = this_pcpu();
+
+    if (!prev)
+        return;
+    prev->arch.regs = *x86_guest_regs();
+    save_segments(&prev->arch);
+    x86_fpu_save(prev);
+    if (prev->arch.debugreg[7] & 0xff)
+        x86_write_dr7(0x400);
+    p->current = NULL;
+    /* Leave its tables, so that they may be freed while this pCPU idles. */
+    x86_load_idle_root();
+    __atomic_and_fetch(paging_pcpus_of(prev->domain->paging), ~(1UL << p->id), __ATOMIC_RELEASE);
+}
+
+void arch_vcpu_load(struct vcpu *next)
+{
+    struct pcpu *p = this_pcpu();
+
+    if (!next)
+        return;
+    p->current = next;
+    *x86_guest_regs() = next->arch.regs;
+    __atomic_or_fetch(paging_pcpus_of(next->domain->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
+    x86_load_root(next);
+    x86_gdt_load_guest(next->arch.gdt);
+    load_segments(&next->arch);
+    x86_fpu_load(next);
+    load_debug(&next->arch);
+    arch_vcpu_update_time(next);
+    publish_runstate(next);
+}
+
+void x86_load_root(struct vcpu *v)
+{
+    struct paging *p = v->domain->paging;
+    mfn_t root;
+
+    paging_lock(p);
+    root = shadow_root(p, &v->paging);
+    paging_unlock(p);
+    if (!mfn_valid(root)) {
+        x86_load_idle_root();
+        domain_crash(v->domain, "no page table to run on in %s mode",
+                     v->paging.user_mode ? "user" : "kernel");
+        return;
+    }
+    this_pcpu()->root = mfn_to_maddr(root);
+    x86_write_cr3(this_pcpu()->root);
+    tlb_note_flushed();
+}
+
+void arch_root_changed(struct vcpu *v)
+{
+    x86_load_root(v);
+}
+
+void x86_toggle_mode(struct vcpu *v)
+{
+    v->arch.kernel_mode = !v->arch.kernel_mode;
+    v->paging.user_mode = !v->arch.kernel_mode;
+    x86_swapgs();
+    x86_load_root(v);
+}
+
+/* ---- the way out ---- */
+
+/* On the stack's end, below the guest's frame: a pCPU begins, and begins again, here. */
+static void run_guests(void)
+{
+    this_pcpu()->resched = true;
+    x86_guest_exit();
+    x86_resume(x86_guest_regs());
+}
+
+void pcpu_start(void)
+{
+    /* Everything on the stack is done with; keep clear of the place of the guest's frame. */
+    asm volatile("mov %0, %%rsp; xor %%ebp, %%ebp; call *%1"
+                 :
+                 : "r"(x86_guest_regs()), "r"(run_guests)
+                 : "memory");
+    __builtin_unreachable();
+}
+
+void x86_guest_exit(void)
+{
+    struct pcpu *p = this_pcpu();
+    struct vcpu *v;
+
+    for (;;) {
+        while (p->resched) {
+            p->resched = false;
+            if (!sched_run())
+                arch_idle_wait();
+            if (!p->current)
+                p->resched = true;
+        }
+        v = p->current;
+        if (v->arch.failsafe_due)
+            x86_inject_failsafe(v);
+        else if (evtchn_upcall_due(v) && v->arch.event.address)
+            x86_inject_event(v);
+        else
+            return;
+    }
+}
+
+/*
+ * SYSRET restores rip from rcx and rflags from r11, and flat selectors. Not for rip that is not
+ * canonical, where an Intel processor would fault in ring 0 on the guest's stack (CVE-2012-0217),
+ * nor with RF or TF set.
+ */
+bool x86_sysret_ok(const struct regs *r)
+{
+    return r->rcx == r->rip && r->r11 == r->rflags && r->cs == SEL_GUEST_CS &&
+           r->ss == SEL_GUEST_SS && x86_canonical(r->rip) && !(r->rflags & (RFLAGS_RF | RFLAGS_TF));
+}
+
+void arch_vcpu_update_time(struct vcpu *v)
+{
+    struct vcpu_time_info *t = &v->info->time;
+    uint32_t version = t->version | 1;
+
+    /* Odd while it changes; the reader's loop pairs with these two releases (xen.h,
+     * vcpu_time_info). */
+    __atomic_store_n(&t->version, version, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    t->tsc_timestamp = x86_rdtsc();
+    t->system_time = tsc_to_ns(t->tsc_timestamp);
+    t->tsc_to_system_mul = tsc_scale.mul;
+    t->tsc_shift = tsc_scale.shift;
+    t->flags = XEN_PVCLOCK_TSC_STABLE_BIT;
+    __atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
+}
+
+/* ---- report ---- */
+
+void arch_vcpu_dump(const struct vcpu *v)
+{
+    const struct regs *r = x86_vcpu_regs((struct vcpu *)v);
+    uint64_t stack[8];
+
+    log_error("d%dv%u %s mode, rip %04lx:%016lx rflags %08lx\n", v->domain->id, v->id,
+              v->arch.kernel_mode ? "kernel" : "user", r->cs, r->rip, r->rflags);
+    log_error("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
+    log_error("  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n", r->rsi, r->rdi, r->rbp, r->rsp);
+    log_error("  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n", r->r8, r->r9, r->r10, r->r11);
+    log_error("  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n", r->r12, r->r13, r->r14, r->r15);
+    log_error("  kernel root gfn %lx, user root gfn %lx, kernel stack %lx, cr2 %lx\n",
+              v->paging.kernel_root.n, v->paging.user_root.n, v->arch.kernel_sp, v->info->arch.cr2);
+    if (!paging_read_va(v->domain->paging, &v->paging, r->rsp, stack, sizeof stack))
+        log_error("  stack: %lx %lx %lx %lx %lx %lx %lx %lx\n", stack[0], stack[1], stack[2],
+                  stack[3], stack[4], stack[5], stack[6], stack[7]);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page-table hypercalls: mmu_update, update_va_mapping, mmuext_op. They resolve domains and copy
+ * arguments; the work is mm/'s.
+ *
+ * Requests are copied in chunks before the paging lock is taken: reading guest memory may fault,
+ * and the fault takes that lock.
+ */
+#include "hv/hypercall.h"
+
+#include <xen/xen.h>
+#include <xen/errno.h>
+#include "hv/arch.h"
+#include "hv/domain.h"
+#include "hv/log.h"
+#include "mm/guest.h"
+
+/* In the count argument of a continued call: the counter of requests done holds a part already. */
+#define MMU_UPDATE_PREEMPTED (1u << 31)
+
+#define CHUNK         16
+#define ENTRY_PRESENT 1UL
+#define ENTRY_RW      2UL
+#define ENTRY_ADDR    0x000ffffffffff000UL
+#define HOLE_START    0xffff800000000000UL /* HYPERVISOR_VIRT_START */
+#define HOLE_END      0xffff880000000000UL
+
+/* Whose frames do new entries name? *owner is NULL for the caller's own (and MMIO, which only
+ * dom0's p2m has). */
+static long frame_owner(struct vcpu *v, uint64_t domid, struct domain **owner)
+{
+    *owner = NULL;
+    if (domid == DOMID_SELF || domid == v->domain->id)
+        return 0;
+    if (!v->domain->privileged)
+        return refuse(v->domain, domid == DOMID_IO ? 0 : -XEN_EPERM, "frames of domain %lu", domid);
+    if (domid == DOMID_IO)
+        return 0;
+    *owner = domain_get((domid_t)domid);
+    return *owner ? 0 : refuse(v->domain, -XEN_ESRCH, "domain %lu does not exist", domid);
+}
+
+/* Writes an entry that names a frame of another domain. A reference is taken there and moves to the
+ * alias. */
+static long update_foreign(struct domain *d, struct domain *owner, gfn_t table, unsigned offset,
+                           uint64_t entry)
+{
+    bool readonly = !(entry & ENTRY_RW);
+    gfn_t gfn = gfn_of((entry & ENTRY_ADDR) >> PAGE_SHIFT);
+    mfn_t mfn = paging_alias_get(owner->paging, gfn, readonly);
+    long err;
+
+    if (!mfn_valid(mfn))
+        return refuse(d, -XEN_EINVAL, "frame %lx of domain %d", gfn.n, owner->id);
+    paging_lock(d->paging);
+    err = shadow_update_foreign(d->paging, table, offset, entry & ~ENTRY_ADDR, mfn, readonly);
+    paging_unlock(d->paging);
+    if (err)
+        paging_alias_put(mfn, readonly);
+    return err;
+}
+
+static long update_one(struct domain *d, struct domain *owner, const struct mmu_update *u)
+{
+    gfn_t table = gfn_of(u->ptr >> PAGE_SHIFT);
+    unsigned offset = u->ptr & (PAGE_SIZE - 1) & ~7UL;
+    long err;
+
+    switch (u->ptr & 3) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        if (u->ptr & 4)
+            return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
+        if (owner && (u->val & ENTRY_PRESENT))
+            return update_foreign(d, owner, table, offset, u->val);
+        paging_lock(d->paging);
+        err = shadow_update(d->paging, table, offset, u->val,
+                            (u->ptr & 3) == MMU_PT_UPDATE_PRESERVE_AD ? SHADOW_PRESERVE_AD : 0);
+        paging_unlock(d->paging);
+        return err;
+    case MMU_MACHPHYS_UPDATE:
+        if (owner)
+            d = owner;
+        paging_lock(d->paging);
+        err = m2p_set(d->paging, table, u->val);
+        paging_unlock(d->paging);
+        return err;
+    default:
+        return refuse(d, -XEN_ENOSYS, "mmu_update command %lu", u->ptr & 3);
+    }
+}
+
+/* How many requests are done, in all, goes to the guest's counter; it accumulates over
+ * continuations. */
+static long report_done(uint64_t counter_va, unsigned done, bool continued)
+{
+    uint32_t total = 0;
+
+    if (!counter_va)
+        return 0;
+    if (continued && guest_read(&total, counter_va, sizeof total))
+        return -XEN_EFAULT;
+    total += done;
+    return guest_write(counter_va, &total, sizeof total);
+}
+
+/* Applies up to `count` requests of the guest's list; *done counts them. */
+static long update_list(struct vcpu *v, struct domain *owner, uint64_t list, unsigned count,
+                        unsigned *done)
+{
+    struct mmu_update chunk[CHUNK];
+    long err;
+
+    for (*done = 0; *done < count;) {
+        unsigned n = count - *done < CHUNK ? count - *done : CHUNK;
+
+        if (guest_read(chunk, guest_item_va(list, *done, sizeof chunk[0]), n * sizeof chunk[0]))
+            return refuse(v->domain, -XEN_EFAULT, "mmu_update list at %lx", list);
+        for (unsigned i = 0; i < n; i++, ++*done) {
+            err = update_one(v->domain, owner, &chunk[i]);
+            if (err)
+                return err;
+        }
+        if (*done < count && hypercall_preempt())
+            return -XEN_ERESTART;
+    }
+    return 0;
+}
+
+/* arg: list of struct mmu_update, count, pointer to the count done (or NULL), domain (low 16 bits:
+ * frames; high: table owner + 1). */
+long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
+{
+    unsigned count = (uint32_t)call->arg[1] & ~MMU_UPDATE_PREEMPTED;
+    bool continued = call->arg[1] & MMU_UPDATE_PREEMPTED;
+    uint64_t foreign = (uint32_t)call->arg[3];
+    struct domain *owner;
+    unsigned done = 0;
+    long err;
+
+    if (foreign >> 16 && (foreign >> 16) - 1 != v->domain->id)
+        return refuse(v->domain, -XEN_EPERM, "page tables of domain %lu", (foreign >> 16) - 1);
+    err = frame_owner(v, foreign & 0xffff, &owner);
+    if (err)
+        return err;
+    err = update_list(v, owner, call->arg[0], count, &done);
+    if (owner)
+        domain_put(owner);
+    if (report_done(call->arg[2], done, continued))
+        return -XEN_EFAULT;
+    if (err == -XEN_ERESTART) {
+        call->arg[0] = guest_item_va(call->arg[0], done, sizeof(struct mmu_update));
+        call->arg[1] = (count - done) | MMU_UPDATE_PREEMPTED;
+    }
+    return err;
+}
+
+/* The flush that UVMF_* asks for. A vCPU mask is taken as all: correct, and rare. */
+static long flush_for(struct vcpu *v, uint64_t va, uint64_t flags)
+{
+    struct paging *p = v->domain->paging;
+    uint64_t who = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK;
+    uint64_t type = flags & UVMF_FLUSHTYPE_MASK;
+    uint64_t mask;
+
+    if (type == UVMF_NONE)
+        return 0;
+    if (type > UVMF_INVLPG)
+        return -XEN_EINVAL;
+    if (who != UVMF_LOCAL && who != UVMF_ALL && guest_read(&mask, who, sizeof mask))
+        return -XEN_EFAULT;
+    if (who != UVMF_LOCAL)
+        shadow_flush_mask(p, *paging_pcpus_of(p));
+    else if (type == UVMF_INVLPG)
+        shadow_flush_va_local(p, va);
+    else
+        shadow_flush_local(p);
+    return 0;
+}
+
+static bool in_hole(uint64_t va)
+{
+    return va >= HOLE_START && va < HOLE_END;
+}
+
+static long update_va(struct vcpu *v, struct domain *owner, const struct hypercall *call)
+{
+    struct paging *p = v->domain->paging;
+    uint64_t va = call->arg[0], entry = call->arg[1];
+    unsigned offset;
+    gfn_t table;
+    long err;
+
+    if (in_hole(va))
+        return refuse(v->domain, -XEN_EINVAL, "%lx is the hypervisor's", va);
+    paging_lock(p);
+    err = shadow_find_l1(p, &v->paging, va, &table, &offset);
+    if (!err && !(owner && (entry & ENTRY_PRESENT)))
+        err = shadow_update(p, table, offset, entry, 0);
+    paging_unlock(p);
+    if (!err && owner && (entry & ENTRY_PRESENT))
+        err = update_foreign(v->domain, owner, table, offset, entry);
+    return err ? err : flush_for(v, va, call->arg[2]);
+}
+
+/* arg: virtual address, new L1 entry, UVMF_* flags. */
+long hypercall_update_va_mapping(struct vcpu *v, struct hypercall *call)
+{
+    return update_va(v, NULL, call);
+}
+
+/* The same with the domain that owns the frame as fourth argument. */
+long hypercall_update_va_mapping_otherdomain(struct vcpu *v, struct hypercall *call)
+{
+    struct domain *owner;
+    long err = frame_owner(v, (uint16_t)call->arg[3], &owner);
+
+    if (err)
+        return err;
+    err = update_va(v, owner, call);
+    if (owner)
+        domain_put(owner);
+    return err;
+}
+
+/* ---- mmuext_op ---- */
+
+static long new_root(struct vcpu *v, gfn_t gfn, bool user)
+{
+    struct paging *p = v->domain->paging;
+    long err;
+
+    paging_lock(p);
+    err = user ? shadow_set_user_root(p, &v->paging, gfn)
+               : shadow_set_kernel_root(p, &v->paging, gfn);
+    paging_unlock(p);
+    if (!err && !user)
+        arch_root_changed(v);
+    return err ? refuse(v->domain, err, "root table %lx", gfn.n) : 0;
+}
+
+static long pin(struct domain *d, gfn_t gfn, unsigned level)
+{
+    long err = 0;
+
+    paging_lock(d->paging);
+    if (p2m_lookup(d->paging, gfn).type != P2M_RAM)
+        err = -XEN_EINVAL;
+    else if (level)
+        shadow_pin(d->paging, gfn, level);
+    else
+        shadow_unpin(d->paging, gfn);
+    paging_unlock(d->paging);
+    return err ? refuse(d, err, "frame %lx to pin is not its own", gfn.n) : 0;
+}
+
+static long clear_or_copy(struct domain *d, const struct mmuext_op *op)
+{
+    struct frame_hold to, from = {0};
+    uint64_t *dst, *src = NULL;
+    long err = -XEN_EINVAL;
+
+    dst = paging_hold(d->paging, gfn_of(op->arg1.mfn), true, &to);
+    if (!dst)
+        return refuse(d, -XEN_EINVAL, "frame %lx to write", (unsigned long)op->arg1.mfn);
+    if (op->cmd == MMUEXT_COPY_PAGE)
+        src = paging_hold(d->paging, gfn_of(op->arg2.src_mfn), false, &from);
+    if (op->cmd == MMUEXT_CLEAR_PAGE || src) {
+        for (unsigned i = 0; i < PAGE_SIZE / sizeof *dst; i++)
+            dst[i] = src ? src[i] : 0;
+        err = 0;
+    }
+    if (src)
+        paging_release(&from);
+    paging_release(&to);
+    return err;
+}
+
+static long flush_op(struct vcpu *v, const struct mmuext_op *op)
+{
+    struct paging *p = v->domain->paging;
+    uint64_t mask;
+
+    switch (op->cmd) {
+    case MMUEXT_TLB_FLUSH_LOCAL:
+        shadow_flush_local(p);
+        return 0;
+    case MMUEXT_INVLPG_LOCAL:
+        if (!in_hole(op->arg1.linear_addr))
+            shadow_flush_va_local(p, op->arg1.linear_addr);
+        return 0;
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_INVLPG_MULTI:
+        if (guest_read(&mask, (uint64_t)op->arg2.vcpumask.p, sizeof mask))
+            return -XEN_EFAULT;
+        shadow_flush_mask(p, *paging_pcpus_of(p)); /* all is a superset */
+        return 0;
+    default:
+        shadow_flush_mask(p, *paging_pcpus_of(p));
+        return 0;
+    }
+}
+
+/* `d`: whose frames the operation names, the caller's or (dom0 building a domain) another's. */
+static long extended_op(struct vcpu *v, struct domain *d, const struct mmuext_op *op)
+{
+    bool own = d == v->domain;
+
+    switch (op->cmd) {
+    case MMUEXT_PIN_L1_TABLE ... MMUEXT_PIN_L4_TABLE:
+        return pin(d, gfn_of(op->arg1.mfn), op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+    case MMUEXT_UNPIN_TABLE:
+        return pin(d, gfn_of(op->arg1.mfn), 0);
+    case MMUEXT_NEW_BASEPTR:
+    case MMUEXT_NEW_USER_BASEPTR:
+        if (!own)
+            return refuse(v->domain, -XEN_EPERM, "root table of another domain");
+        return new_root(v, gfn_of(op->arg1.mfn), op->cmd == MMUEXT_NEW_USER_BASEPTR);
+    case MMUEXT_TLB_FLUSH_LOCAL ... MMUEXT_INVLPG_ALL:
+        return own ? flush_op(v, op) : -XEN_EPERM;
+    case MMUEXT_FLUSH_CACHE:
+    case MMUEXT_FLUSH_CACHE_GLOBAL: /* nothing is cached that a device does not see */
+        return v->domain->privileged ? 0 : -XEN_EACCES;
+    case MMUEXT_SET_LDT:
+        return op->arg2.nr_ents ? refuse(v->domain, -XEN_EINVAL, "LDTs are not supported") : 0;
+    case MMUEXT_CLEAR_PAGE:
+    case MMUEXT_COPY_PAGE:
+        return clear_or_copy(d, op);
+    case MMUEXT_MARK_SUPER:
+    case MMUEXT_UNMARK_SUPER:
+        return -XEN_EOPNOTSUPP;
+    default:
+        return refuse(v->domain, -XEN_ENOSYS, "mmuext_op %u", op->cmd);
+    }
+}
+
+/* arg: list of struct mmuext_op, count, pointer to the count done (or NULL), domain. */
+long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
+{
+    unsigned count = (uint32_t)call->arg[1] & ~MMU_UPDATE_PREEMPTED, done;
+    bool continued = call->arg[1] & MMU_UPDATE_PREEMPTED;
+    struct domain *owner;
+    struct mmuext_op op;
+    long err = frame_owner(v, (uint16_t)call->arg[3], &owner);
+
+    if (err)
+        return err;
+    for (done = 0; done < count && !err; done += !err) {
+        if (done && hypercall_preempt()) {
+            err = -XEN_ERESTART;
+            break;
+        }
+        if (guest_read(&op, guest_item_va(call->arg[0], done, sizeof op), sizeof op))
+            err = refuse(v->domain, -XEN_EFAULT, "mmuext_op list at %lx", call->arg[0]);
+        else
+            err = extended_op(v, owner ? owner : v->domain, &op);
+    }
+    if (owner)
+        domain_put(owner);
+    if (report_done(call->arg[2], done, continued))
+        return -XEN_EFAULT;
+    if (err == -XEN_ERESTART) {
+        call->arg[0] = guest_item_va(call->arg[0], done, sizeof op);
+        call->arg[1] = (count - done) | MMU_UPDATE_PREEMPTED;
+    }
+    return err;
+}
