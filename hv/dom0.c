@@ -16,11 +16,13 @@
 #include "hv/arch.h"
 #include "hv/arch_boot.h"
 #include "hv/boot_info.h"
+#include "hv/console.h"
 #include "hv/devtree.h"
 #include "hv/dom0_layout.h"
 #include "hv/domain.h"
 #include "hv/hypercall_page.h"
 #include "hv/log.h"
+#include "io/mmio.h"
 #include "mm/frame.h"
 
 #define DEFAULT_MEMORY_KIB (128UL << 10)
@@ -250,6 +252,7 @@ void dom0_create(void)
 
     read_tree(&b);
     read_kernel(&b);
+    mmio_init();
     make_domain(&b);
     get_memory(&b);
     load_kernel(&b);
@@ -262,6 +265,7 @@ void dom0_create(void)
     log_info("domain 0: %s, %lu MiB at frame %lx, %u vCPU%s, entry %lx\n",
              b.kernel.guest_os[0] ? b.kernel.guest_os : "unnamed kernel", b.tree.memory_kib >> 10,
              b.base.n, b.tree.cpus, b.tree.cpus == 1 ? "" : "s", b.kernel.entry);
+    console_init();
     sched_vcpu_up(b.domain->vcpu[0]);
     domain_unpause(b.domain);
 }

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which machine frames outside RAM dom0 may map, and how (invariant S2): firmware areas read-only, BARs of added PCI devices
- * read-write, their MSI-X tables read-only; never the local APIC, IO-APIC, HPET or hypervisor memory.
- * mmio_access() itself is declared in mm/paging.h, for the shadow code.
+ * Which machine frames outside RAM domain 0 may map, and how (invariant S2): firmware areas
+ * read-only, BARs of announced PCI devices read-write, their MSI-X tables read-only; never the
+ * local APIC, the IO-APIC, the HPET or the hypervisor's memory. mmio_access(), the question, is
+ * declared in mm/paging.h for the shadow code; it takes
+ * LOCK_IRQ.
  */
 #ifndef IO_MMIO_H
 #define IO_MMIO_H
 
 #include "mm/paging.h"
 
-void mmio_allow(maddr_t start, maddr_t end, enum mmio_access access); /* a range of whole pages; later calls win */
+/* At boot, before domain 0: the firmware's areas, from boot_info. */
+void mmio_init(void);
+
+/* Changes; the lock of io/pci.h is held, or there is one pCPU. Ranges grow to whole
+ * pages; the later call wins where two overlap. What lies in RAM or in the chipset's own area stays
+ * denied. */
+void mmio_allow(maddr_t start, maddr_t end, enum mmio_access access);
 void mmio_forget(maddr_t start, maddr_t end);
 
 #endif

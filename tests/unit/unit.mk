@@ -31,6 +31,7 @@ unit_console := $(addprefix dom0/console/,bucket.c conlog.c conring.c filter.c l
 unit_blkif := dom0/blk/blkreq.c dom0/blk/blkring.c
 unit_devtree := hv/devtree.c
 unit_devtree_LIBS := -lfdt
+unit_pci := $(addprefix io/,pci.c pci_device.c msix.c irq.c mmio.c)
 
 
 # --- how they are built -----------------------------------------------------------------------
