@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of mm/: the record of each gfn, shadow tables, and the lists that tie them together.
+ * Only mm/ and its unit tests include this. The paging lock is held wherever a struct paging is
+ * touched.
+ *
+ * Every present entry of every shadow has an id: (number of its shadow << 9) | slot, 0 for none.
+ * Its struct link ties it into the doubly linked list of all entries with the same target: for a
+ * leaf that is the reverse map of a gfn record, for an upper entry the list of parents of the lower
+ * shadow. So inserting and removing takes constant time and never allocates, however often one
+ * frame is mapped.
+ */
+#ifndef MM_PAGING_PRIV_H
+#define MM_PAGING_PRIV_H
+
+#include "hv/log.h"
+#include "mm/paging.h"
+
+/* ---- page-table entries (Intel SDM vol. 3, 4.5) ---- */
+#define PTE_P        (1UL << 0)
+#define PTE_RW       (1UL << 1)
+#define PTE_US       (1UL << 2)
+#define PTE_PWT      (1UL << 3)
+#define PTE_PCD      (1UL << 4)
+#define PTE_A        (1UL << 5)
+#define PTE_D        (1UL << 6)
+#define PTE_PSE      (1UL << 7) /* at levels 2 and 3 */
+#define PTE_NX       (1UL << 63)
+#define PTE_ADDR     0x000ffffffffff000UL
+#define PTE_UNCACHED (PTE_PCD | PTE_PWT)
+
+/* #PF error code */
+#define PF_P 1U
+#define PF_W 2U
+#define PF_U 4U
+#define PF_I 16U
+
+#define SLOTS      512U
+#define SLOT_BITS  9
+#define LEVELS     4
+#define HOLE_FIRST 256U /* L4 slots of the hypervisor */
+#define HOLE_LAST  271U
+#define M2P_SLOT   256U
+
+/* ---- gfn records ---- */
+struct gfn_record {
+    uint64_t word; /* mfn << 12 | GFN_READONLY | enum p2m_type; 0 for a hole */
+    union {
+        struct shadow *shadows; /* RAM: its shadows as a table, by ->sibling, one a level (kept
+                                   while a root is loaded, even over a hole) */
+        uint64_t slot; /* FOREIGN: table gfn << 12 | byte offset of the one entry that it is for */
+        uint64_t next_free; /* hole in the window: index + 1 of the next one */
+    };
+    uint32_t rmap;     /* id of the first leaf entry that maps it */
+    uint32_t writable; /* of those, how many are writable */
+    uint16_t aliases;  /* RAM: foreign aliases that live in its entries */
+    uint8_t live;      /* its shadows that follow it */
+    uint8_t marks;     /* levels at which it is or was a table: 1 << level; MARK_PINNED */
+};
+_Static_assert(sizeof(struct gfn_record) == 32, "a chunk of records is one page");
+
+#define GFN_TYPE     7UL
+#define GFN_READONLY 8UL
+#define MARK_PINNED  1U
+
+#define CHUNK_BITS    7
+#define CHUNK_RECORDS (1U << CHUNK_BITS)
+#define WINDOW_MAX \
+    (1UL << 18) /* live window entries of a domain: bounds what it can make us allocate */
+
+static inline enum p2m_type record_type(const struct gfn_record *r)
+{
+    return (enum p2m_type)(r->word & GFN_TYPE);
+}
+
+static inline bool record_is_ram(const struct gfn_record *r)
+{
+    return r && record_type(r) == P2M_RAM;
+}
+
+static inline mfn_t record_mfn(const struct gfn_record *r)
+{
+    return mfn_of(r->word >> PAGE_SHIFT);
+}
+
+/* S4: may no shadow map it writable, because it is followed as a table or holds aliases? */
+static inline bool record_protected(const struct gfn_record *r)
+{
+    return r->live || r->aliases;
+}
+
+/* ---- shadow tables ---- */
+struct link {
+    union {
+        struct gfn_record *record; /* level 1; NULL for MMIO, which is in no list */
+        struct shadow *child;      /* levels 2 to 4 */
+    };
+    uint32_t next, prev; /* ids */
+};
+#define LINKS_PER_PAGE 256U
+
+struct shadow {
+    uint64_t *table;      /* what the hardware walks; our own frame, mapped for good */
+    struct link *link[2]; /* slots 0..255 and 256..511 */
+    mfn_t mfn;            /* of table */
+    gfn_t gfn;            /* the guest's table */
+    struct gfn_record *record;
+    struct shadow *sibling;
+    uint32_t parents; /* id of the first upper entry that points here */
+    uint16_t used;    /* present entries */
+    uint8_t level;    /* 1..4; 0: free */
+    bool live;        /* follows the guest's table, which is protected; else it is empty */
+    uint16_t users;   /* vCPUs that have it as a root, loaded or cached: not to be freed */
+    bool busy;        /* needed by the operation under way: not to be reclaimed */
+    uint64_t stamp;   /* free: TLB clock when it was taken out of use */
+    struct shadow *newer, *older; /* in use: LRU list. Free: older is the next of the queue */
+};
+
+struct paging {
+    struct spinlock lock;
+    uint64_t pcpus; /* atomic */
+    uint16_t domid;
+    unsigned flags;
+
+    /* p2m */
+    uint64_t max_frames, ram_limit; /* ram_limit: gfns that ram[] has chunk pointers for */
+    struct gfn_record **ram;
+    struct gfn_record **window;         /* WINDOW_MAX / CHUNK_RECORDS pointers */
+    uint64_t window_limit, window_free; /* window_free: index + 1 */
+    uint64_t window_live;
+    uint64_t ram_count, hole_hint; /* no hole below hole_hint */
+
+    /* machine-to-phys */
+    mfn_t m2p_l3;
+    uint64_t m2p_entries;
+
+    /* shadow pool; shadow[0] is never used, so that no id is 0 */
+    struct shadow *shadow;
+    unsigned pool_max, pool_made, pool_free;
+    struct shadow *free_first, *free_last;
+    struct shadow *newest, *oldest;
+
+    /* Was an entry removed or narrowed since removed_stamp was taken? (shadow_flush_*) */
+    bool removed;
+    uint64_t removed_stamp;
+
+    uint64_t teardown_at; /* progress of paging_teardown */
+    struct paging_counters count;
+};
+
+static inline uint64_t entry_id(const struct paging *p, const struct shadow *s, unsigned slot)
+{
+    return (uint64_t)(s - p->shadow) << SLOT_BITS | slot;
+}
+
+static inline struct link *shadow_link(const struct shadow *s, unsigned slot)
+{
+    return &s->link[slot / LINKS_PER_PAGE][slot % LINKS_PER_PAGE];
+}
+
+static inline struct link *link_of(const struct paging *p, uint32_t id)
+{
+    return shadow_link(&p->shadow[id >> SLOT_BITS], id % SLOTS);
+}
+
+static inline unsigned va_slot(vaddr_t va, unsigned level)
+{
+    return va >> (PAGE_SHIFT + SLOT_BITS * (level - 1)) & (SLOTS - 1);
+}
+
+static inline bool slot_is_holes(unsigned level, unsigned slot)
+{
+    return level == LEVELS && slot >= HOLE_FIRST && slot <= HOLE_LAST;
+}
+
+static inline bool va_is_guests(vaddr_t va)
+{
+    return va < 1UL << 47 || va >= 0xffff880000000000UL;
+}
+
+static inline uint64_t entry_gfn(uint64_t entry)
+{
+    return (entry & PTE_ADDR) >> PAGE_SHIFT;
+}
+
+/* The shadow of this record at the level, live or not; NULL. */
+static inline struct shadow *record_shadow(const struct gfn_record *r, unsigned level)
+{
+    struct shadow *s = r->shadows;
+
+    while (s && s->level != level)
+        s = s->sibling;
+    return s;
+}
+
+/* ---- p2m.c ---- */
+/* The record of a gfn that exists or can exist; NULL beyond the arrays. A hole may have one or not.
+ */
+static inline struct gfn_record *p2m_record(const struct paging *p, uint64_t gfn)
+{
+    struct gfn_record *chunk;
+
+    if (gfn < p->ram_limit) {
+        chunk = p->ram[gfn >> CHUNK_BITS];
+    } else {
+        gfn -= GFN_WINDOW;
+        if (gfn >= p->window_limit)
+            return NULL;
+        chunk = p->window[gfn >> CHUNK_BITS];
+    }
+    return chunk ? &chunk[gfn % CHUNK_RECORDS] : NULL;
+}
+long p2m_init(struct paging *p, uint64_t max_frames);
+void p2m_free_arrays(struct paging *p);
+gfn_t p2m_window_take(struct paging *p,
+                      uint64_t word); /* an unused window gfn, now with this word */
+void p2m_window_release(struct paging *p, gfn_t gfn);
+/* dom0: how a gfn outside RAM may be mapped; MMIO_DENIED for everybody else and for all RAM. */
+enum mmio_access p2m_mmio(const struct paging *p, uint64_t gfn);
+
+/* ---- m2p.c ---- */
+#define M2P_NONE (~0UL) /* what the guest reads for a gfn that is not there */
+long m2p_init(struct paging *p, uint64_t entries);
+/* Frees up to `budget` frames of it; the number freed. */
+unsigned m2p_teardown(struct paging *p, unsigned budget);
+uint64_t m2p_root_entry(const struct paging *p); /* for L4 slot M2P_SLOT */
+
+/* ---- rmap.c: the only writers of shadow entries ---- */
+/* Level 1: makes the entry `leaf` (0: none) for `target` (NULL with MMIO or none). */
+void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                   struct gfn_record *target);
+/* Levels 2 to 4: points the entry to child with `flags`; child NULL: none. */
+void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
+                    uint64_t flags);
+void rmap_clear(struct paging *p, struct shadow *s, unsigned slot);
+void rmap_remove_all(struct paging *p, struct gfn_record *r);    /* every leaf that maps it */
+bool rmap_write_protect(struct paging *p, struct gfn_record *r); /* true: something was writable */
+void rmap_unhook(struct paging *p, struct shadow *s);            /* out of all its parents */
+
+/* ---- shadow_pool.c ---- */
+long pool_init(struct paging *p, unsigned pages);
+void pool_free(struct paging *p); /* all frames; no shadow in use */
+/* An empty shadow for the record's frame, in its list, not live; NULL: nothing can be reclaimed. */
+struct shadow *pool_take(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned level);
+void pool_put(struct paging *p, struct shadow *s); /* emptied, unhooked; leaves its record's list */
+void pool_touch(struct paging *p, struct shadow *s); /* most recently used now */
+
+/* ---- shadow.c ---- */
+/* The live shadow of a RAM gfn at this level, made and filled if need be. NULL: *why says why. */
+struct shadow *shadow_get(struct paging *p, gfn_t gfn, struct gfn_record *r, unsigned level,
+                          const char **why);
+/* Makes the record unwritable by this domain's shadows, now, everywhere. False: others hold it for
+ * writing. */
+bool shadow_protect(struct paging *p, struct gfn_record *r);
+/* The guest's entry at this slot was changed to `entry`: all live shadows of the record follow. */
+void shadow_follow(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned slot,
+                   uint64_t entry);
+/* Empties it and takes it out of its parents; frees it unless it is a root in use. */
+void shadow_release(struct paging *p, struct shadow *s);
+void shadow_release_all(struct paging *p, struct gfn_record *r);
+/* Shadow entry for a guest's L1 entry in the slot named by slot_identity(); `target`: the record of
+ * its gfn, or NULL. 0: none. */
+uint64_t shadow_leaf(const struct paging *p, const struct gfn_record *target, uint64_t entry,
+                     uint64_t slot_id);
+/* A vCPU gives up a root. */
+void shadow_put_root(struct paging *p, struct shadow **root);
+/* No parents, no vCPU, no aliases, not pinned: nothing speaks for this frame still being a table.
+ */
+bool shadow_is_orphan(const struct gfn_record *r);
+
+static inline uint64_t slot_identity(gfn_t table, unsigned slot)
+{
+    return table.n << PAGE_SHIFT | slot * 8;
+}
+
+/* ---- walk.c ---- */
+/* Reads or writes guest entries; the frame is RAM. */
+uint64_t walk_read_entry(const struct gfn_record *r, unsigned slot);
+bool walk_cmpxchg_entry(const struct gfn_record *r, unsigned slot, uint64_t old, uint64_t new);
+
+/* ---- alias.c ---- */
+/* Slot `slot` of the table changes from `old` to `new`: ends the alias that lived there, if it does
+ * not stay. */
+void alias_slot_changed(struct paging *p, struct gfn_record *table, gfn_t gfn, unsigned slot,
+                        uint64_t old, uint64_t new);
+void alias_end(struct paging *p,
+               gfn_t alias); /* drops the mapping, the hold on writing and the reference */
+void alias_end_all(struct paging *p, struct gfn_record *table, gfn_t gfn);
+
+/* ---- audit.c: for debug builds and tests ---- */
+/* The first broken invariant in words, or NULL. Slow. */
+const char *paging_audit(struct paging *p);
+
+#endif

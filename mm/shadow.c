@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow tables: made, filled, followed, dropped; and the roots of vCPUs.
+ */
+#include "mm/paging_priv.h"
+
+#include <xen/errno.h>
+
+#include "mm/tlb.h"
+
+/* ---- one entry ---- */
+
+uint64_t shadow_leaf(const struct paging *p, const struct gfn_record *target, uint64_t entry,
+                     uint64_t slot_id)
+{
+    uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX);
+
+    if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+        return 0;
+    bool write = (entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D);
+    if (target && record_type(target) != P2M_HOLE) {
+        if (record_type(target) == P2M_FOREIGN && target->slot != slot_id)
+            return 0;
+        if (write && !(target->word & GFN_READONLY) && !record_protected(target))
+            leaf |= PTE_RW | PTE_D;
+        return leaf | (target->word & PTE_ADDR);
+    }
+    enum mmio_access access = p2m_mmio(p, entry_gfn(entry));
+    if (access == MMIO_DENIED)
+        return 0;
+    if (write && access == MMIO_READ_WRITE)
+        leaf |= PTE_RW | PTE_D;
+    return leaf | (entry & PTE_ADDR) | PTE_UNCACHED;
+}
+
+static void follow_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t entry)
+{
+    struct gfn_record *target = NULL;
+    uint64_t leaf = 0;
+
+    if (entry & PTE_P) {
+        target = p2m_record(p, entry_gfn(entry));
+        leaf = shadow_leaf(p, target, entry, slot_identity(s->gfn, slot));
+        if (target && record_type(target) == P2M_HOLE)
+            target = NULL;
+    }
+    rmap_set_leaf(p, s, slot, leaf, target);
+}
+
+static void follow_upper(struct paging *p, struct shadow *s, unsigned slot, uint64_t entry)
+{
+    struct shadow *child = NULL;
+
+    if (slot_is_holes(s->level, slot))
+        return;
+    if ((entry & PTE_P) && !(s->level < LEVELS && (entry & PTE_PSE))) {
+        struct gfn_record *target = p2m_record(p, entry_gfn(entry));
+        if (record_is_ram(target)) {
+            target->marks |= (uint8_t)(1U << (s->level - 1));
+            child = record_shadow(target, s->level - 1);
+        }
+    }
+    if (child && (!child->live || !(entry & PTE_A)))
+        child = NULL;
+    rmap_set_child(p, s, slot, child, PTE_P | PTE_US | (entry & (PTE_RW | PTE_NX)));
+}
+
+void shadow_follow(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned slot, uint64_t entry)
+{
+    (void)gfn;
+    for (struct shadow *s = r->shadows; s; s = s->sibling) {
+        if (!s->live)
+            continue;
+        if (s->level == 1)
+            follow_leaf(p, s, slot, entry);
+        else
+            follow_upper(p, s, slot, entry);
+    }
+}
+
+/* ---- one table ---- */
+
+bool shadow_protect(struct paging *p, struct gfn_record *r)
+{
+    struct frame *f = frame_of(record_mfn(r));
+
+    if (__atomic_load_n(&f->writers, __ATOMIC_ACQUIRE))
+        return false;
+    /* The last foreign writer is gone, but maybe not yet from every TLB (paging_alias_put). */
+    tlb_wait_safe(__atomic_load_n(&f->stamp, __ATOMIC_ACQUIRE));
+    if (rmap_write_protect(p, r)) {
+        tlb_flush_pcpus(__atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
+        p->count.flushes++;
+    }
+    return true;
+}
+
+static void fill(struct paging *p, struct shadow *s)
+{
+    const uint64_t *guest = frame_map(record_mfn(s->record));
+
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        uint64_t entry = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
+
+        if (!(entry & PTE_P))
+            continue;
+        if (s->level == 1)
+            follow_leaf(p, s, slot, entry);
+        else
+            follow_upper(p, s, slot, entry);
+    }
+    frame_unmap((void *)guest);
+}
+
+struct shadow *shadow_get(struct paging *p, gfn_t gfn, struct gfn_record *r, unsigned level,
+                          const char **why)
+{
+    struct shadow *s;
+
+    if (!record_is_ram(r)) {
+        *why = "a page table is not the domain's own memory";
+        return NULL;
+    }
+    s = record_shadow(r, level);
+    if (s && s->live)
+        return s;
+    if (!s)
+        s = pool_take(p, r, gfn, level);
+    if (!s) {
+        *why = "no memory for a shadow page table";
+        return NULL;
+    }
+    /* In this order: unwritable everywhere, then read. A store in between would be lost to the
+     * shadow. */
+    if (!shadow_protect(p, r)) {
+        shadow_release(p, s);
+        *why =
+            "a page table is mapped writable by another domain, or registered with the hypervisor";
+        return NULL;
+    }
+    s->live = true;
+    r->live++;
+    r->marks |= (uint8_t)(1U << level);
+    fill(p, s);
+    return s;
+}
+
+void shadow_release(struct paging *p, struct shadow *s)
+{
+    for (unsigned slot = 0; slot < SLOTS && s->used; slot++)
+        if (s->table[slot] && !slot_is_holes(s->level, slot))
+            rmap_clear(p, s, slot);
+    rmap_unhook(p, s);
+    if (s->live) {
+        s->live = false;
+        s->record->live--;
+    }
+    if (!s->users)
+        pool_put(p, s);
+}
+
+void shadow_release_all(struct paging *p, struct gfn_record *r)
+{
+    for (struct shadow *s = r->shadows, *next; s; s = next) {
+        next = s->sibling;
+        shadow_release(p, s);
+    }
+}
+
+void shadow_drop(struct paging *p, gfn_t table)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+
+    if (!record_is_ram(r))
+        return;
+    alias_end_all(p, r, table);
+    shadow_release_all(p, r);
+    r->marks = 0;
+}
+
+bool shadow_is_orphan(const struct gfn_record *r)
+{
+    if (r->aliases || (r->marks & MARK_PINNED))
+        return false;
+    for (const struct shadow *s = r->shadows; s; s = s->sibling)
+        if (s->parents || s->users || s->busy)
+            return false;
+    return true;
+}
+
+void shadow_pin(struct paging *p, gfn_t table, unsigned level)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+
+    if (record_is_ram(r) && level >= 1 && level <= LEVELS)
+        r->marks |= (uint8_t)(1U << level | MARK_PINNED);
+}
+
+void shadow_unpin(struct paging *p, gfn_t table)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+
+    /* The shadow stays until the guest maps the frame writable or the pool wants it. */
+    if (record_is_ram(r))
+        r->marks &= (uint8_t)~MARK_PINNED;
+}
+
+/* ---- roots ---- */
+
+void shadow_put_root(struct paging *p, struct shadow **root)
+{
+    struct shadow *s = *root;
+
+    *root = NULL;
+    if (s && --s->users == 0 && !s->live)
+        pool_put(p, s);
+}
+
+static void take_root(struct shadow **root, struct shadow *s)
+{
+    *root = s;
+    if (s)
+        s->users++;
+}
+
+static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t gfn)
+{
+    struct gfn_record *r = p2m_record(p, gfn.n);
+
+    if (!record_is_ram(r))
+        return -XEN_EINVAL;
+    if (*top && root->n == gfn.n)
+        return 0;
+    shadow_put_root(p, top);
+    *root = gfn;
+    take_root(top, record_shadow(r, LEVELS));
+    return 0;
+}
+
+long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
+{
+    if (gfn.n == 0) /* memory, but never a root */
+        return -XEN_EINVAL;
+    return set_root(p, &pv->kernel_root, &pv->kernel_top, gfn);
+}
+
+long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
+{
+    if (gfn.n == 0) {
+        shadow_put_root(p, &pv->user_top);
+        pv->user_root = gfn;
+        return 0;
+    }
+    return set_root(p, &pv->user_root, &pv->user_top, gfn);
+}
+
+mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
+{
+    gfn_t gfn = pv->user_mode ? pv->user_root : pv->kernel_root;
+    struct shadow **top = pv->user_mode ? &pv->user_top : &pv->kernel_top;
+    const char *why;
+
+    if (!*top) {
+        struct gfn_record *r = p2m_record(p, gfn.n);
+        struct shadow *s;
+
+        if (gfn.n == 0 || !record_is_ram(r))
+            return INVALID_MFN;
+        s = shadow_get(p, gfn, r, LEVELS, &why);
+        /* A root that may not be followed now is empty; the first fault says why. */
+        if (!s)
+            s = pool_take(p, r, gfn, LEVELS);
+        if (!s)
+            return INVALID_MFN;
+        take_root(top, s);
+    }
+    if (pv->loaded != *top) {
+        shadow_put_root(p, &pv->loaded);
+        take_root(&pv->loaded, *top);
+    }
+    return (*top)->mfn;
+}
+
+/* ---- what the guest asks to flush ---- */
+
+/* Entries removed before this time may be cached still. */
+static uint64_t removal_stamp(struct paging *p)
+{
+    if (p->removed) {
+        p->removed = false;
+        p->removed_stamp = tlb_stamp();
+    }
+    return p->removed_stamp;
+}
+
+void shadow_flush_local(struct paging *p)
+{
+    if (tlb_flushed_since(removal_stamp(p)))
+        return;
+    p->count.flushes++;
+    tlb_flush_local();
+}
+
+void shadow_flush_va_local(struct paging *p, vaddr_t va)
+{
+    if (!tlb_flushed_since(removal_stamp(p)) && va_is_guests(va))
+        tlb_flush_va_local(va);
+}
+
+void shadow_flush_mask(struct paging *p, uint64_t pcpus)
+{
+    p->count.flushes++;
+    tlb_flush_pcpus_since(pcpus & __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST), removal_stamp(p));
+}

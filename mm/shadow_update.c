@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes of a guest's table that the hypervisor makes for it: by hypercall (the hot path of a
+ * guest's memory management) or by emulating its store. The guest's entry and every live shadow of
+ * the table change together.
+ */
+#include "mm/paging_priv.h"
+
+#include <xen/errno.h>
+
+#define LEVEL_BIT(level) (1U << (level))
+
+/* At which levels must an entry written here make sense? Those that are followed, and what the
+ * guest pinned it as. */
+
+static unsigned levels_of(const struct gfn_record *r)
+{
+    unsigned levels = r->marks & MARK_PINNED ? r->marks & ~MARK_PINNED : 0;
+
+    for (const struct shadow *s = r->shadows; s; s = s->sibling)
+        if (s->live)
+            levels |= LEVEL_BIT(s->level);
+    return levels;
+}
+
+/* Is a present entry acceptable in this slot? Keeps a mistake out of the tables while the guest can
+ * be told. */
+static long check_entry(const struct paging *p, const struct gfn_record *r, gfn_t table,
+                        unsigned slot, uint64_t entry)
+{
+    const struct gfn_record *target = p2m_record(p, entry_gfn(entry));
+    enum p2m_type type = target ? record_type(target) : P2M_HOLE;
+    unsigned levels = levels_of(r);
+
+    /* Even in a frame that is no table yet: an alias has one place. */
+    if (type == P2M_FOREIGN && target->slot != slot_identity(table, slot))
+        return -XEN_EINVAL;
+    if ((levels & LEVEL_BIT(1)) && type == P2M_HOLE && p2m_mmio(p, entry_gfn(entry)) == MMIO_DENIED)
+        return p->flags & PAGING_DIRECT ? -XEN_EPERM : -XEN_EINVAL;
+    if (levels & ~LEVEL_BIT(1)) {
+        if (type != P2M_RAM)
+            return -XEN_EINVAL;
+        if ((levels & (LEVEL_BIT(2) | LEVEL_BIT(3))) && (entry & PTE_PSE))
+            return -XEN_EINVAL;
+        if ((levels & LEVEL_BIT(4)) && slot_is_holes(LEVELS, slot))
+            return -XEN_EINVAL;
+    }
+    return 0;
+}
+
+/* The guest maps a frame writable that was a table: it is one no longer, unless something still
+ * speaks for it. */
+static void demote(struct paging *p, uint64_t entry)
+{
+    struct gfn_record *target = p2m_record(p, entry_gfn(entry));
+
+    if (!record_is_ram(target) || !record_protected(target) || target->aliases ||
+        (target->marks & MARK_PINNED))
+        return;
+    for (const struct shadow *s = target->shadows; s; s = s->sibling)
+        if (s->users)
+            return;
+    shadow_drop(p, gfn_of(entry_gfn(entry)));
+}
+
+long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entry, unsigned flags)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+    unsigned slot = offset / 8;
+    uint64_t old;
+
+    if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
+        return -XEN_EINVAL;
+    if (entry & PTE_P) {
+        long err = check_entry(p, r, table, slot, entry);
+        if (err)
+            return err;
+    }
+    uint64_t *guest = frame_map(record_mfn(r));
+    old = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
+    if (flags & SHADOW_PRESERVE_AD)
+        entry |= old & (PTE_A | PTE_D);
+    __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
+    frame_unmap(guest);
+
+    if (!record_protected(r))
+        return 0;
+    if (r->aliases)
+        alias_slot_changed(p, r, table, slot, old, entry);
+    if ((entry & (PTE_P | PTE_RW)) == (PTE_P | PTE_RW) && entry_gfn(entry) != table.n &&
+        record_shadow(r, 1))
+        demote(p, entry);
+    shadow_follow(p, r, table, slot, entry);
+    return 0;
+}
+
+/* ---- emulated stores ---- */
+
+static uint64_t size_mask(unsigned size)
+{
+    return size == 8 ? ~0UL : (1UL << size * 8) - 1;
+}
+
+static bool access_is_good(const struct gfn_record *r, unsigned offset, unsigned size)
+{
+    return record_is_ram(r) && (size == 1 || size == 2 || size == 4 || size == 8) &&
+           offset < PAGE_SIZE && offset % 8 + size <= 8;
+}
+
+uint64_t shadow_load(struct paging *p, gfn_t table, unsigned offset, unsigned size)
+{
+    const struct gfn_record *r = p2m_record(p, table.n);
+
+    if (!access_is_good(r, offset, size))
+        return 0;
+    return walk_read_entry(r, offset / 8) >> offset % 8 * 8 & size_mask(size);
+}
+
+long shadow_store(struct paging *p, gfn_t table, unsigned offset, unsigned size, uint64_t old_value,
+                  uint64_t new_value)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+    unsigned slot = offset / 8, shift = offset % 8 * 8;
+    uint64_t mask = size_mask(size), old, new;
+
+    if (!access_is_good(r, offset, size))
+        return -XEN_EINVAL;
+    do {
+        old = walk_read_entry(r, slot);
+        if ((old >> shift & mask) != (old_value & mask))
+            return -XEN_EAGAIN;
+        new = (old & ~(mask << shift)) | (new_value & mask) << shift;
+    } while (!walk_cmpxchg_entry(r, slot, old, new));
+    p->count.faults_store++;
+    if (r->aliases)
+        alias_slot_changed(p, r, table, slot, old, new);
+    shadow_follow(p, r, table, slot, new);
+    return 0;
+}
