@@ -11,6 +11,9 @@ void arch_read_boot_info(void);
 /* Processor features, final page tables, pCPU 0's area and descriptor tables; then calls next() on
  * pCPU 0's stack. From here on the seam's pCPU functions work. */
 void arch_early_init(void (*next)(void)) __attribute__((noreturn));
+/* Gives FS a block in which code built with stack protection (libfdt) finds its canary. Boot only:
+ * guests own FS. */
+void arch_boot_canary(void);
 /* Gives all usable RAM to the frame allocator. */
 void arch_give_frames(void);
 void arch_acpi_init(void);
@@ -19,10 +22,12 @@ void arch_start_pcpus(void);     /* the others; each ends in pcpu_start() */
 /* Routes the serial port's interrupt to io/serial.c. */
 void arch_serial_irq_init(void);
 
-/* Lets code that was compiled with stack protection (libfdt) run on this pCPU until it first loads a
- * guest: points the FS base at a canary of our own. */
+/* Lets code that was compiled with stack protection (libfdt) run on this pCPU until it first loads
+ * a guest: points the FS base at a canary of our own. */
 void arch_boot_canary(void);
 
+/* hv/main.c, called on every pCPU before it counts as online: its timers and run queue. */
+void main_pcpu_init(void);
 /* The life of a pCPU from now on: schedules for ever (written with the entry code). */
 void pcpu_start(void) __attribute__((noreturn));
 

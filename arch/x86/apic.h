@@ -16,8 +16,7 @@
 #define APIC_VECTOR_TLB          0xf2
 #define APIC_VECTOR_SPURIOUS     0xff
 
-void apic_init(
-    void); /* once, on pCPU 0: PIC masked, registers mapped, timer calibrated (after tsc_init) */
+void apic_init(void);      /* once, on pCPU 0: PIC masked, registers mapped; before tsc_init() */
 void apic_pcpu_init(void); /* on each pCPU */
 uint32_t apic_id(void);    /* of this pCPU */
 
@@ -29,9 +28,12 @@ void apic_send_init(uint32_t apic_id);
 void apic_send_startup(uint32_t apic_id, unsigned page);
 void apic_stop_others(void); /* NMI to all pCPUs but this one: panic only */
 
-/* Timer ticks of this CPU's APIC (divide by 1) that pass in a calibration window; see tsc.c. */
-void apic_timer_calibrate_start(void);
-void apic_timer_calibrate_end(uint64_t window_ns);
+/* Finding the rate of the timer (tsc.c): counts up from 0 without an interrupt; then it is told its
+ * rate, which ends the counting. */
+bool apic_timer_needs_rate(void); /* false: deadlines are TSC values */
+void apic_timer_count_start(void);
+uint32_t apic_timer_count(void);
+void apic_timer_set_rate(uint64_t ticks, uint64_t ns);
 
 /* arch/x86/ioapic.c: routes an ISA interrupt (after MADT overrides) to vector on pCPU 0. -ENODEV
  * without an IO-APIC. */

@@ -35,8 +35,10 @@ struct pcpu;
 
 /* Once, on pCPU 0: the IDT. */
 void desc_init(void);
-/* Fills the two GDT pages of a pCPU (page14 holds entries 7168..7679; page 15 stays zero). */
-void desc_fill_hv_page(uint64_t *page14, const struct pcpu *p);
+/* Fills the descriptor window of a pCPU, whose page-table entries are at p->desc_l1: `page14`, a
+ * zeroed frame, becomes the page of the hypervisor's own descriptors (entries 7168..7679), all
+ * others show absent ones. */
+void desc_window_create(struct pcpu *p, maddr_t page14);
 /* On the pCPU itself: GDTR, IDTR, TSS, segment registers, SYSCALL MSRs. */
 void desc_load(struct pcpu *p);
 

@@ -12,10 +12,10 @@
 struct regs;
 
 /* An exception inside the hypervisor: reports `regs` as the place of the fault. */
-void panic_regs(const struct regs *regs, const char *fmt, ...)
+void x86_panic_regs(const struct regs *regs, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), noreturn));
 /* On NMI, first thing: stops here for good if another pCPU panics; otherwise returns. */
-void panic_check_stop(void);
+void x86_panic_nmi(void);
 
 /* Function that holds a text address, with the offset in it; NULL if none. */
 const char *symbol_name(uint64_t address, uint64_t *offset);

@@ -51,8 +51,7 @@ struct pcpu {
 
     uint64_t timer_deadline; /* ns; UINT64_MAX: off */
 
-    /* Locks held, one count per rank (debug builds; hv/lock.c through arch_lock_ranks()). */
-    uint8_t lock_ranks[32];
+    uint64_t *desc_l1; /* page-table entries of the descriptor window (desc.c) */
 
     struct x86_tss tss;
 };

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+# Penumbra: `make help` lists the targets.
+
+CROSS_COMPILE ?=
+DEBUG         ?= 0
+
+CC      := $(CROSS_COMPILE)gcc
+LD      := $(CROSS_COMPILE)ld
+NM      := $(CROSS_COMPILE)nm
+OBJCOPY := $(CROSS_COMPILE)objcopy
+
+# `make run`
+CPUS      ?= 2
+MEM       ?= 1G
+DISK      ?= build/dom0.img
+KVM       ?= 0
+QEMU      ?= qemu-system-x86_64
+QEMU_ARGS ?=
+
+OUT      := build
+HV       := $(OUT)/penumbra.elf
+ISO      := $(OUT)/penumbra.iso
+DTB      := $(OUT)/boot.dtb
+DOM0     := $(OUT)/dom0.elf
+
+.PHONY: all
+all: $(HV) $(DTB)
+
+include $(wildcard guests/guests.mk) $(wildcard dom0/dom0.mk)
+all: $(if $(wildcard guests/guests.mk),guests) $(if $(wildcard dom0/dom0.mk),$(DOM0))
+
+# --- the hypervisor ----------------------------------------------------------------------------
+
+# -fpie: the top 2 GiB, which -mcmodel=kernel wants, are the guest's; hidden symbols need no table then.
+# General registers only: the vector registers are the guest's.
+HV_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fpie -mno-red-zone -mgeneral-regs-only \
+             -fvisibility=hidden -fno-stack-protector -fcf-protection=none -fno-strict-aliasing \
+             -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -U_FORTIFY_SOURCE \
+             -Wall -Wextra -Werror -I. -include hv/hidden.h \
+             -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__ -DCONFIG_DEBUG=$(DEBUG)
+HV_LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack -z norelro --build-id=none \
+              --fatal-warnings --no-warn-rwx-segments
+
+HV_OBJ  := $(OUT)/hv/debug$(DEBUG)
+hv_dirs := arch/x86 hv hv/lib mm sched io
+hv_srcs := $(wildcard $(addsuffix /*.c,$(hv_dirs)) $(addsuffix /*.S,$(hv_dirs)))
+hv_objs := $(patsubst %,$(HV_OBJ)/%.o,$(basename $(hv_srcs)))
+hv_libs  = $(shell $(CC) -print-file-name=libfdt.a)
+
+# The image is linked again when DEBUG changes, or a source file comes or goes.
+ifneq ($(shell cat $(OUT)/hv/config 2>/dev/null),$(DEBUG) $(hv_srcs))
+$(shell mkdir -p $(OUT)/hv && echo '$(DEBUG) $(hv_srcs)' > $(OUT)/hv/config)
+endif
+
+$(HV_OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(HV_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(HV_OBJ)/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	@$(CC) $(HV_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(HV_OBJ)/linker.ld: linker.ld arch/x86/layout.h
+	@mkdir -p $(@D)
+	@$(CC) -E -P -x c -D__ASSEMBLER__ -I. -o $@ $<
+
+# Two passes: the table of functions for panic() is made from the first one. It lies behind the text, so no function
+# moves.
+$(HV): $(hv_objs) $(HV_OBJ)/linker.ld arch/x86/symbols.sh $(OUT)/hv/config
+	@echo "  LD      $@"
+	@arch/x86/symbols.sh < /dev/null > $(HV_OBJ)/symbols0.S
+	@$(CC) -c -o $(HV_OBJ)/symbols0.o $(HV_OBJ)/symbols0.S
+	@$(LD) $(HV_LDFLAGS) -T $(HV_OBJ)/linker.ld -o $(HV_OBJ)/pass1.elf $(hv_objs) $(HV_OBJ)/symbols0.o $(hv_libs)
+	@$(NM) -n $(HV_OBJ)/pass1.elf | arch/x86/symbols.sh > $(HV_OBJ)/symbols.S
+	@$(CC) -c -o $(HV_OBJ)/symbols.o $(HV_OBJ)/symbols.S
+	@$(LD) $(HV_LDFLAGS) -T $(HV_OBJ)/linker.ld -Map $(OUT)/penumbra.map -o $@ $(hv_objs) $(HV_OBJ)/symbols.o $(hv_libs)
+	@test $$(readelf -lW $@ | while read type offset va pa rest; do \
+	        [ "$$type" != LOAD ] || echo $$((pa - offset)); done | uniq | wc -l) = 1 || \
+	    { echo "$@: file offsets do not run with the addresses: QEMU's -kernel could not load it" >&2; rm -f $@; exit 1; }
+
+-include $(hv_objs:.o=.d)
+
+# --- boot image and disk --------------------------------------------------------------------------
+
+$(DTB): hv/boot.dts
+	@mkdir -p $(@D)
+	@echo "  DTC     $@"
+	@dtc -q -I dts -O dtb -o $@ $<
+
+.PHONY: iso disk
+iso: $(ISO)
+$(ISO): $(HV) $(DTB) $(DOM0) hv/grub.cfg
+	@echo "  ISO     $@"
+	@rm -rf $(OUT)/iso && mkdir -p $(OUT)/iso/boot/grub
+	@$(OBJCOPY) -S $(HV) $(OUT)/iso/boot/penumbra.elf
+	@grub-file --is-x86-multiboot2 $(OUT)/iso/boot/penumbra.elf || \
+	    { echo "$(HV) has no multiboot2 header within its first 32 KiB" >&2; exit 1; }
+	@cp $(DTB) $(OUT)/iso/boot/boot.dtb
+	@$(OBJCOPY) -S $(DOM0) $(OUT)/iso/boot/dom0.elf
+	@cp hv/grub.cfg $(OUT)/iso/boot/grub/grub.cfg
+	@grub-mkrescue -o $@ $(OUT)/iso > $(OUT)/iso.log 2>&1 || { cat $(OUT)/iso.log >&2; rm -f $@; exit 1; }
+
+# Made once: what domain 0 has written to it stays.
+disk: $(DISK)
+$(DISK):
+	@mkdir -p $(@D)
+	@echo "  DISK    $@"
+	@dom0/mkdisk.sh $@
+
+# --- run and check --------------------------------------------------------------------------------
+
+qemu_accel := $(if $(filter 1,$(KVM)),-accel kvm -cpu host,-accel tcg -cpu Haswell)
+# The exit device: a panic of the hypervisor ends QEMU with status 35.
+qemu_args  := $(qemu_accel) -smp $(CPUS) -m $(MEM) -display none -monitor none -no-reboot -nic none \
+              -chardev stdio,id=c,signal=off -serial chardev:c \
+              -device isa-debug-exit,iobase=0xf4,iosize=4
+
+.PHONY: deps run test lint help clean
+deps:
+	@tests/deps.sh
+
+run:
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory all iso disk
+	$(QEMU) $(qemu_args) -cdrom $(ISO) -boot d \
+	    -drive file=$(DISK),format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,disable-legacy=on $(QEMU_ARGS)
+
+test:
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory all iso unit
+	python3 -m pytest tests/boot --junitxml=$(OUT)/junit.xml
+
+lint:
+	@tests/lint.sh
+
+clean:
+	rm -rf $(OUT)
+
+help:
+	@echo "make              everything: hypervisor, guests, domain 0, boot device tree"
+	@echo "make run          boot it in QEMU through GRUB; the terminal is the serial port. Leave with 'poweroff'"
+	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
+	@echo "make iso          build/penumbra.iso, bootable from BIOS"
+	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
+	@echo "make test         unit tests and boot tests; results in build/junit.xml"
+	@echo "make unit         unit tests on the host (one: make unit-NAME)"
+	@echo "make lint         format, static analysis, header and size checks"
+	@echo "make deps         install the Debian packages that are missing"
+	@echo "make clean        remove build/"
+	@echo "DEBUG=1 builds the hypervisor with its costly checks; CROSS_COMPILE=prefix- picks another compiler"
+
+include $(wildcard tests/unit/unit.mk)

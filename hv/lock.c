@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "hv/lock.h"
+
+#include "hv/arch.h"
+#include "hv/config.h"
+#include "hv/log.h"
+
+/* Debug builds: how many locks of each rank each pCPU holds. Written by that pCPU alone. */
+static uint8_t held[PCPU_MAX][LOCK_RANKS];
+
+static const char *const rank_names[LOCK_RANKS] = {
+    [LOCK_DOMCTL] = "domctl", [LOCK_DOMAIN] = "domain", [LOCK_GRANT] = "grant",
+    [LOCK_EVTCHN] = "event",  [LOCK_PAGING] = "paging", [LOCK_SCHED] = "sched",
+    [LOCK_TIMER] = "timer",   [LOCK_IRQ] = "irq",       [LOCK_HEAP] = "heap",
+    [LOCK_FRAME] = "frame",   [LOCK_LOG] = "log",
+};
+
+/* `first`: the lowest rank that may not be held. */
+static void check_order(const struct spinlock *l, unsigned first)
+{
+    const uint8_t *mine = held[arch_pcpu_id()];
+
+    for (unsigned r = first; r < LOCK_RANKS; r++) {
+        if (mine[r])
+            panic("lock order: %s lock wanted while a %s lock is held", rank_names[l->rank],
+                  rank_names[r]);
+    }
+}
+
+/* Tickets are served in order. The acquire pairs with the release in spin_unlock. */
+static void take(struct spinlock *l)
+{
+    uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+
+    while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+        arch_cpu_relax();
+}
+
+static void note_taken(struct spinlock *l)
+{
+    l->pcpu = (uint16_t)(arch_pcpu_id() + 1);
+    if (CONFIG_DEBUG)
+        held[arch_pcpu_id()][l->rank]++;
+}
+
+void spin_lock(struct spinlock *l)
+{
+    if (CONFIG_DEBUG)
+        check_order(l, l->rank);
+    take(l);
+    note_taken(l);
+}
+
+bool spin_trylock(struct spinlock *l)
+{
+    uint16_t now = __atomic_load_n(&l->owner, __ATOMIC_RELAXED), next = now;
+
+    /* Free while next == owner; owner cannot move on without next having moved before. */
+    if (!__atomic_compare_exchange_n(&l->next, &next, (uint16_t)(now + 1), false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return false;
+    note_taken(l);
+    return true;
+}
+
+void spin_unlock(struct spinlock *l)
+{
+    if (CONFIG_DEBUG) {
+        if (!spin_held(l))
+            panic("%s lock released by a pCPU that does not hold it", rank_names[l->rank]);
+        held[arch_pcpu_id()][l->rank]--;
+    }
+    l->pcpu = 0;
+    __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
+bool spin_held(const struct spinlock *l)
+{
+    return l->pcpu == arch_pcpu_id() + 1;
+}
+
+void spin_lock_pair(struct spinlock *a, struct spinlock *b)
+{
+    spin_lock(a);
+    if (!b || b == a)
+        return;
+    if (CONFIG_DEBUG) {
+        if (a->rank != b->rank)
+            panic("lock pair of two ranks, %s and %s", rank_names[a->rank], rank_names[b->rank]);
+        check_order(b, b->rank + 1U);
+    }
+    take(b);
+    note_taken(b);
+}
+
+void spin_unlock_pair(struct spinlock *a, struct spinlock *b)
+{
+    if (b && b != a)
+        spin_unlock(b);
+    spin_unlock(a);
+}

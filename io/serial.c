@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/serial.h"
+
+#include <stdint.h>
+
+#include "hv/arch.h"
+
+/* Registers of the 16550 (offsets from COM1) and their bits. */
+#define COM1        0x3f8
+#define REG_DATA    0 /* divisor low while DLAB is set */
+#define REG_IER     1 /* divisor high while DLAB is set */
+#define REG_FCR     2
+#define REG_LCR     3
+#define REG_MCR     4
+#define REG_LSR     5
+#define IER_RECEIVE 0x01
+#define LCR_8N1     0x03
+#define LCR_DLAB    0x80
+#define FCR_ON      0x07 /* enable, clear both FIFOs, interrupt at each byte */
+#define MCR_ON      0x0b /* DTR, RTS, OUT2: OUT2 lets the interrupt out */
+#define LSR_DATA    0x01
+#define LSR_ROOM    0x20 /* the transmitter FIFO is empty */
+
+#define FIFO_BYTES  16
+#define INPUT_BYTES 1024 /* power of two */
+/* A port that never gets room is absent or stuck: output is given up rather than the machine. */
+#define ROOM_POLLS 1000000
+
+/* One producer (the interrupt, pCPU 0) and one consumer (console_io of dom0): counts only grow,
+ * each written by one side. The release of `stored` pairs with the consumer's acquire, and the
+ * other way round. */
+static struct {
+    char bytes[INPUT_BYTES];
+    uint32_t stored, taken;
+    void (*notify)(void);
+} input;
+
+static bool present;
+
+void serial_init(void)
+{
+    arch_out8(COM1 + REG_IER, 0);
+    arch_out8(COM1 + REG_LCR, LCR_DLAB | LCR_8N1);
+    arch_out8(COM1 + REG_DATA, 1); /* divisor 1: 115200 */
+    arch_out8(COM1 + REG_IER, 0);
+    arch_out8(COM1 + REG_LCR, LCR_8N1);
+    arch_out8(COM1 + REG_FCR, FCR_ON);
+    arch_out8(COM1 + REG_MCR, MCR_ON);
+    present = arch_in8(COM1 + REG_LSR) != 0xff;
+}
+
+/* Room for FIFO_BYTES more bytes. */
+static bool wait_for_room(void)
+{
+    for (unsigned i = 0; i < ROOM_POLLS; i++) {
+        if (arch_in8(COM1 + REG_LSR) & LSR_ROOM)
+            return true;
+    }
+    present = false;
+    return false;
+}
+
+void serial_write(const char *s, size_t n)
+{
+    static unsigned room; /* two writers at once only lose the count: a full FIFO drops a byte */
+
+    for (size_t i = 0; i < n && present; i++) {
+        unsigned need = s[i] == '\n' ? 2 : 1;
+
+        if (room < need) {
+            if (!wait_for_room())
+                return;
+            room = FIFO_BYTES;
+        }
+        if (s[i] == '\n')
+            arch_out8(COM1 + REG_DATA, '\r');
+        arch_out8(COM1 + REG_DATA, (uint8_t)s[i]);
+        room -= need;
+    }
+}
+
+void serial_interrupt(void *unused)
+{
+    bool any = false;
+
+    (void)unused;
+    while (present && (arch_in8(COM1 + REG_LSR) & LSR_DATA)) {
+        char c = (char)arch_in8(COM1 + REG_DATA);
+
+        if (input.stored - __atomic_load_n(&input.taken, __ATOMIC_ACQUIRE) < INPUT_BYTES) {
+            input.bytes[input.stored % INPUT_BYTES] = c;
+            __atomic_store_n(&input.stored, input.stored + 1, __ATOMIC_RELEASE);
+        }
+        any = true;
+    }
+    if (any && input.notify)
+        input.notify();
+}
+
+void serial_enable_input(void (*notify)(void))
+{
+    input.notify = notify;
+    arch_out8(COM1 + REG_IER, IER_RECEIVE);
+}
+
+size_t serial_read(char *buf, size_t size)
+{
+    size_t n = 0;
+
+    while (n < size && input.taken != __atomic_load_n(&input.stored, __ATOMIC_ACQUIRE)) {
+        buf[n++] = input.bytes[input.taken % INPUT_BYTES];
+        __atomic_store_n(&input.taken, input.taken + 1, __ATOMIC_RELEASE);
+    }
+    return n;
+}
