@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands on dom0's disk. */
+#include "dom0/cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xen/errno.h>
+
+#include "dom0/cli/size.h"
+#include "dom0/cli/term.h"
+#include "dom0/fs/vfs.h"
+
+#define PATH_BYTES 512
+#define READ_BYTES 4096
+
+/* Absolute form of a path: there is no current directory but the root. -XEN_ENODEV without disk. */
+static int file_path(const char *command, const char *word, char path[PATH_BYTES])
+{
+    if (cli_disk_problem()[0])
+        return cli_refuse(command, -XEN_ENODEV, "there are no files: %s", cli_disk_problem());
+    if (strlen(word) + 2 > PATH_BYTES)
+        return cli_refuse(command, -XEN_EINVAL, "the path is too long");
+    snprintf(path, PATH_BYTES, "%s%s", word[0] == '/' ? "" : "/", word);
+    return 0;
+}
+
+static int refuse_file(const char *command, const char *path, int rc)
+{
+    char who[VFS_WHO_MAX];
+
+    if (rc == -XEN_EBUSY && vfs_holder(path, who, sizeof who))
+        return cli_refuse(command, rc, "%s: in use by %s", path, who);
+    return cli_refuse(command, rc, "%s: %s", path, vfs_strerror(rc));
+}
+
+static void print_entry(const struct vfs_stat *st, const char *name, bool full)
+{
+    if (full)
+        printf("%c %12llu %12llu  ",
+               st->type == VFS_DIR    ? 'd'
+               : st->type == VFS_FILE ? '-'
+                                      : 'l',
+               (unsigned long long)st->size, (unsigned long long)st->allocated);
+    term_write_safe(name, strlen(name));
+    printf("%s\n", st->type == VFS_DIR ? "/" : "");
+}
+
+static int list_directory(const char *command, const char *path, bool full)
+{
+    struct vfs_dirent *entries;
+    unsigned count;
+    int rc = vfs_list(path, &entries, &count);
+
+    if (rc < 0)
+        return refuse_file(command, path, rc);
+    for (unsigned i = 0; i < count && !term_interrupted(); i++)
+        print_entry(&entries[i].stat, entries[i].name, full);
+    free(entries);
+    return 0;
+}
+
+int cmd_ls(int argc, char **argv)
+{
+    bool full = argc > 1 && !strcmp(argv[1], "-l");
+    int first = full ? 2 : 1, rc = 0;
+    char path[PATH_BYTES];
+
+    if (argc > first + 1 || (argc > first && argv[first][0] == '-'))
+        return cli_usage(argv[0]);
+    rc = file_path(argv[0], argc > first ? argv[first] : "/", path);
+    if (rc == 0) {
+        struct vfs_stat st;
+
+        rc = vfs_stat(path, &st);
+        if (rc < 0)
+            return refuse_file(argv[0], path, rc);
+        if (st.type != VFS_DIR)
+            print_entry(&st, path, full);
+        else
+            rc = list_directory(argv[0], path, full);
+    }
+    return rc;
+}
+
+static int show_file(const char *command, const char *path)
+{
+    char *buf = malloc(READ_BYTES);
+    struct vfs_file *file = NULL;
+    char last = '\n';
+    int64_t n = buf ? vfs_open(path, VFS_READ, command, &file) : -XEN_ENOMEM;
+
+    if (n == 0)
+        while ((n = vfs_read(file, buf, READ_BYTES)) > 0 && !term_interrupted()) {
+            term_write_safe(buf, (size_t)n);
+            last = buf[n - 1];
+        }
+    if (last != '\n')
+        printf("\n");
+    if (file)
+        vfs_close(file);
+    free(buf);
+    return n < 0 ? refuse_file(command, path, (int)n) : 0;
+}
+
+int cmd_cat(int argc, char **argv)
+{
+    char path[PATH_BYTES];
+    int rc = 0;
+
+    if (argc < 2)
+        return cli_usage(argv[0]);
+    for (int i = 1; rc == 0 && i < argc; i++) {
+        rc = file_path(argv[0], argv[i], path);
+        if (rc == 0)
+            rc = show_file(argv[0], path);
+    }
+    return rc;
+}
+
+int cmd_rm(int argc, char **argv)
+{
+    char path[PATH_BYTES];
+    int rc = 0;
+
+    if (argc < 2)
+        return cli_usage(argv[0]);
+    for (int i = 1; rc == 0 && i < argc; i++) {
+        rc = file_path(argv[0], argv[i], path);
+        if (rc < 0)
+            return rc;
+        rc = vfs_unlink(path);
+        if (rc < 0)
+            refuse_file(argv[0], path, rc);
+    }
+    return rc;
+}
+
+int cmd_df(int argc, char **argv)
+{
+    unsigned long long total, used, available;
+    struct vfs_df df;
+    char path[PATH_BYTES];
+    int rc = file_path(argv[0], "/", path);
+
+    if (argc > 1)
+        return cli_usage(argv[0]);
+    if (rc == 0)
+        rc = vfs_df(&df);
+    if (rc < 0)
+        return rc;
+    total = df.blocks * df.block_size / 1024;
+    available = df.free_blocks * df.block_size / 1024;
+    used = total - available;
+    printf("Filesystem      1K-blocks      Used Available Use%% Mounted on\n");
+    printf("dom0            %9llu %9llu %9llu %3llu%% /%s\n", total, used, available,
+           total ? (used * 100 + total - 1) / total : 0, df.readonly ? " (read-only)" : "");
+    printf("%llu of %llu inodes are free\n", (unsigned long long)df.free_inodes,
+           (unsigned long long)df.inodes);
+    return 0;
+}
+
+/* Virtual disks have one place, so that a name is enough everywhere. */
+static int disk_path(const char *command, const char *word, char path[PATH_BYTES])
+{
+    static const char home[] = CLI_DISKS "/";
+    const char *name = !strncmp(word, home, sizeof home - 1) ? word + sizeof home - 1 : word;
+
+    if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+        return cli_refuse(command, -XEN_EINVAL,
+                          "virtual disks lie in " CLI_DISKS ": give a plain name like data.img");
+    if (strlen(name) > VFS_NAME_MAX)
+        return cli_refuse(command, -XEN_EINVAL, "the name is too long: %d bytes at most",
+                          VFS_NAME_MAX);
+    if (cli_disk_problem()[0])
+        return file_path(command, word, path);
+    snprintf(path, PATH_BYTES, "%s%s", home, name);
+    return 0;
+}
+
+int cmd_disk_create(int argc, char **argv)
+{
+    char path[PATH_BYTES];
+    uint64_t size;
+    int rc;
+
+    if (argc != 3)
+        return cli_usage(argv[0]);
+    rc = disk_path(argv[0], argv[1], path);
+    if (rc < 0)
+        return rc;
+    rc = size_parse(argv[2], &size);
+    if (rc < 0)
+        return cli_refuse(argv[0], rc,
+                          "bad size '%.32s': write bytes in whole sectors of 512, or a number with "
+                          "K, M or G behind it, like 64M",
+                          argv[2]);
+    rc = vfs_create_sparse(path, size);
+    if (rc == -XEN_ENOENT) {
+        /* A disk without the usual folder: make it, once. */
+        vfs_mkdir(CLI_DISKS);
+        rc = vfs_create_sparse(path, size);
+    }
+    return rc < 0 ? refuse_file(argv[0], path, rc) : 0;
+}

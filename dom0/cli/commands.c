@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of commands, and help from it. */
+#include "dom0/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xen/errno.h>
+
+#include "dom0/config/nearest.h"
+
+const struct command commands[] = {
+    {"block-list", "DOMAIN...", "show the virtual disks of domains", NULL, cmd_block_list,
+     COMPLETE_DOMAIN},
+    {"cat", "FILE...", "show a file's text", NULL, cmd_cat, COMPLETE_FILE},
+    {"console", "[--log] DOMAIN", "talk to a domain's console; Ctrl-] leaves",
+     "  --log  show what the console has printed so far, of a domain that is gone too\n",
+     cmd_console, COMPLETE_DOMAIN},
+    {"create", "[-c] [-p] FILE [key=value...]", "make a domain from a configuration",
+     "  FILE is a path, or NAME for " CLI_CONFIG "/NAME.cfg. key=value words override it.\n"
+     "  -c  go to its console at once\n"
+     "  -p  leave it paused\n",
+     cmd_create, COMPLETE_CONFIG},
+    {"destroy", "DOMAIN...", "end domains at once, whatever they do", NULL, cmd_destroy,
+     COMPLETE_DOMAIN},
+    {"df", "", "show the space on dom0's disk", NULL, cmd_df, COMPLETE_NONE},
+    {"disk-create", "NAME SIZE", "make an empty virtual disk " CLI_DISKS "/NAME",
+     "  SIZE is in bytes, or has K, M or G behind it: 64M. It takes space as it is written to.\n",
+     cmd_disk_create, COMPLETE_NONE},
+    {"dmesg", "[-c]", "show the hypervisor's log", "  -c  empty it afterwards\n", cmd_dmesg,
+     COMPLETE_NONE},
+    {"help", "[COMMAND]", "show the commands, or one in detail", NULL, cmd_help, COMPLETE_COMMAND},
+    {"info", "[KEY]", "show facts on the machine and the hypervisor",
+     "  With KEY, the value of that line alone.\n", cmd_info, COMPLETE_NONE},
+    {"list", "[DOMAIN...]", "show the domains", NULL, cmd_list, COMPLETE_DOMAIN},
+    {"ls", "[-l] [PATH]", "show a directory", "  -l  with size and space taken\n", cmd_ls,
+     COMPLETE_FILE},
+    {"pause", "DOMAIN...", "stop domains' vCPUs", NULL, cmd_pause, COMPLETE_DOMAIN},
+    {"poweroff", "", "end all domains and switch the machine off", NULL, cmd_poweroff,
+     COMPLETE_NONE},
+    {"reboot", "[-w] DOMAIN...", "ask domains to restart", "  -w  wait until they have ended\n",
+     cmd_reboot, COMPLETE_DOMAIN},
+    {"rm", "FILE...", "remove files", NULL, cmd_rm, COMPLETE_FILE},
+    {"shutdown", "[-a] [-w] DOMAIN...", "ask domains to end by themselves",
+     "  -a  all of them\n"
+     "  -w  wait until they have ended\n",
+     cmd_shutdown, COMPLETE_DOMAIN},
+    {"unpause", "DOMAIN...", "let paused domains run", NULL, cmd_unpause, COMPLETE_DOMAIN},
+    {"vcpu-list", "[DOMAIN...]", "show the vCPUs of domains", NULL, cmd_vcpu_list, COMPLETE_DOMAIN},
+};
+
+const size_t command_count = sizeof commands / sizeof commands[0];
+
+static void print_ambiguous(const char *word)
+{
+    const char *separator = "";
+
+    printf("ambiguous command '%.40s': ", word);
+    for (size_t i = 0; i < command_count; i++)
+        if (!strncmp(commands[i].name, word, strlen(word))) {
+            printf("%s%s", separator, commands[i].name);
+            separator = ", ";
+        }
+    printf("\n");
+}
+
+const struct command *command_find(const char *word, bool quiet)
+{
+    const struct command *found = NULL;
+    unsigned matches = 0;
+
+    for (size_t i = 0; i < command_count; i++) {
+        if (!strcmp(commands[i].name, word))
+            return &commands[i];
+        if (!strncmp(commands[i].name, word, strlen(word))) {
+            found = &commands[i];
+            matches++;
+        }
+    }
+    if (matches == 1)
+        return found;
+    if (!quiet && matches)
+        print_ambiguous(word);
+    else if (!quiet) {
+        char shown[44];
+
+        /* It may be anything that was pasted. */
+        snprintf(shown, sizeof shown, "%.40s", word);
+        for (char *s = shown; *s; s++)
+            if (*s < ' ' || *s > '~')
+                *s = '?';
+        printf("unknown command '%s': did you mean '%s'? `help` shows all\n", shown,
+               nearest_word(word, &commands[0].name, command_count, sizeof commands[0]));
+    }
+    return NULL;
+}
+
+int cli_usage(const char *command)
+{
+    const struct command *c = command_find(command, true);
+
+    printf("usage: %s%s%s\n", command, c && *c->usage ? " " : "", c ? c->usage : "");
+    return -XEN_EINVAL;
+}
+
+int cmd_help(int argc, char **argv)
+{
+    const struct command *c;
+
+    if (argc > 2)
+        return cli_usage(argv[0]);
+    if (argc == 2) {
+        c = command_find(argv[1], false);
+        if (!c)
+            return -XEN_ENOENT;
+        printf("usage: %s %s\n  %s\n%s", c->name, c->usage, c->brief, c->text ? c->text : "");
+        return 0;
+    }
+    for (c = commands; c < commands + command_count; c++) {
+        char synopsis[64];
+
+        snprintf(synopsis, sizeof synopsis, "%s %s", c->name, c->usage);
+        printf("  %-38s %s\n", synopsis, c->brief);
+    }
+    printf(
+        "DOMAIN is a name or a number. Command names may be shortened. Ctrl-C stops a command.\n");
+    return 0;
+}
