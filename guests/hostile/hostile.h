@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The questions that the hostile guest can ask, one function each. A question either returns, when
+ * the guest is meant to survive it, or must end in the hypervisor's killing this guest alone.
+ */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include <stdbool.h>
+
+struct question {
+    const char *name;
+    const char *tries; /* printed before */
+    void (*ask)(void);
+};
+
+/* cpu.c: what the processor state can be abused for. */
+extern const struct question cpu_questions[];
+/* memory.c: page tables. */
+extern const struct question memory_questions[];
+/* service.c: the console, the store, the hypercalls. */
+extern const struct question service_questions[];
+
+/* Prints `what` and the result, and whether it is as it must be; counts the failures. */
+void expect(const char *what, long got, long wanted);
+void expect_refused(const char *what, long got); /* any negative result */
+
+#endif

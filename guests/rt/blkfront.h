@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtual disks: the front end of Xen's block protocol (<xen/io/blkif.h>), one ring page, up to 11
+ * pages a request, no persistent grants. For threads; several may use one disk at a time, and one
+ * large transfer is several requests in flight.
+ */
+#ifndef RT_BLKFRONT_H
+#define RT_BLKFRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BLKFRONT_SECTOR 512
+
+struct blkfront;
+
+/*
+ * Connects a disk of this domain: by name ("xvda"), by number ("51712"), by place ("0" is the first
+ * that the store lists), or NULL for the first. Waits for the back end, 30 s at most. On failure
+ * NULL, and *rc (may be NULL) says: -XEN_ENODEV no such disk, -XEN_ETIMEDOUT the back end does not
+ * answer, -XEN_EIO it closed or makes no sense, -XEN_EBUSY opened already, -XEN_ENOMEM, or an error
+ * of the store.
+ */
+struct blkfront *blkfront_open(const char *which, int *rc);
+
+/* Says goodbye to the back end and frees everything; no transfer may be under way. */
+void blkfront_close(struct blkfront *disk);
+
+uint64_t blkfront_sectors(const struct blkfront *disk);
+bool blkfront_readonly(const struct blkfront *disk);
+
+/*
+ * Transfers `count` sectors; returns when all of it is done. `buf` lies in the direct map (malloc,
+ * page_alloc, statics) and is aligned to a sector. 0, or: -XEN_EINVAL bad alignment or beyond the
+ * end, -XEN_EROFS writing a read-only disk, -XEN_EIO the back end failed the request, -XEN_ENOSPC
+ * no grant references.
+ */
+int blkfront_read(struct blkfront *disk, uint64_t sector, void *buf, uint32_t count);
+int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count);
+
+/* All writes that returned before it are on stable storage when it returns 0. Back ends without a
+ * cache need none. */
+int blkfront_flush(struct blkfront *disk);
+
+#endif
