@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: machines that are bounded in time, disks that are copies, and a log of each console in build/logs."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from machine import BUILD, Machine, fsck
+
+
+@pytest.fixture(scope="session")
+def golden_disk():
+    """dom0's disk as `make disk` makes it; never written by a test."""
+    image = BUILD / "test-dom0.img"
+    image.unlink(missing_ok=True)
+    subprocess.run(["make", "-s", "disk", f"DISK={image}"], check=True, cwd=BUILD.parent)
+    return image
+
+
+def copy_sparse(source, target):
+    subprocess.run(["cp", "--sparse=always", str(source), str(target)], check=True)
+    return target
+
+
+@pytest.fixture
+def disk(golden_disk, tmp_path):
+    """A fresh copy of dom0's disk, checked by e2fsck after the test."""
+    image = copy_sparse(golden_disk, tmp_path / "dom0.img")
+    yield image
+    assert fsck(image) == []
+    image.unlink()
+
+
+@pytest.fixture
+def boot(request, tmp_path):
+    """boot(...) starts a machine; its console goes to build/logs/TEST.log, ended with the test."""
+    logs = BUILD / "logs"
+    logs.mkdir(exist_ok=True, parents=True)
+    name = re.sub(r"[^\w.-]+", "_", request.node.name)
+    log = open(logs / f"{request.module.__name__}.{name}.log", "w", encoding="utf-8", buffering=1)
+    machines = []
+
+    def start(**kwargs):
+        m = Machine(log=log, **kwargs)
+        machines.append(m)
+        return m
+
+    yield start
+    for m in machines:
+        m.__exit__(None, None, None)
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def machine(request, golden_disk, tmp_path_factory):
+    """One machine for the tests of a module, at its prompt; powered off and its disk checked at the end."""
+    logs = BUILD / "logs"
+    logs.mkdir(exist_ok=True, parents=True)
+    image = copy_sparse(golden_disk, tmp_path_factory.mktemp("disk") / "dom0.img")
+    cpus = getattr(request.module, "CPUS", 2)
+    with open(logs / f"{request.module.__name__}.log", "w", encoding="utf-8", buffering=1) as log:
+        with Machine(disk=image, cpus=cpus, log=log) as m:
+            m.wait_prompt()
+            yield m
+            assert m.poweroff() == 0
+    assert fsck(image) == []
+    shutil.rmtree(image.parent, ignore_errors=True)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""A machine under test: QEMU with its serial console, driven as a person at the terminal would."""
+import os
+import pathlib
+import re
+import subprocess
+
+import pexpect
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+PROMPT = "dom0> "
+# Everything is emulated and the host may be busy: generous bounds, which only a hang reaches.
+SECOND = float(os.environ.get("TEST_TIME_FACTOR", "1"))
+
+
+class Machine:
+    """One run of QEMU. Use as a context manager: it is powered off, or ended, on the way out."""
+
+    def __init__(self, disk=None, cpus=2, mem="1G", iso=False, extra=(), log=None, cpu="Haswell",
+                 kernel=None, modules=None, append="", dom0_args=""):
+        self.disk = disk
+        args = ["-accel", "tcg", "-cpu", cpu, "-smp", str(cpus), "-m", mem, "-display", "none",
+                "-monitor", "none", "-no-reboot", "-nic", "none",
+                "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+                "-chardev", "stdio,id=con,signal=off", "-serial", "chardev:con"]
+        if iso:
+            args += ["-cdrom", str(BUILD / "penumbra.iso"), "-boot", "d"]
+        else:
+            if modules is None:
+                modules = [BUILD / "boot.dtb", f"{BUILD / 'dom0.elf'} {dom0_args}".strip()]
+            args += ["-kernel", str(kernel or BUILD / "penumbra.elf"), "-append", append]
+            if modules:
+                args += ["-initrd", ",".join(str(m) for m in modules)]
+        if disk:
+            args += ["-drive", f"file={disk},format=raw,if=none,id=d0",
+                     "-device", "virtio-blk-pci,drive=d0,disable-legacy=on"]
+        args += list(extra)
+        self.child = pexpect.spawn("qemu-system-x86_64", args, encoding="utf-8",
+                                   codec_errors="replace", timeout=60 * SECOND, echo=False)
+        self.child.logfile_read = log
+        self.child.delaybeforesend = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.child.isalive():
+            self.child.terminate(force=True)
+        self.child.close()
+
+    # ---- talking ----
+    def expect(self, what, timeout=60):
+        return self.child.expect(what, timeout=timeout * SECOND)
+
+    def expect_exact(self, what, timeout=60):
+        return self.child.expect_exact(what, timeout=timeout * SECOND)
+
+    def send(self, text):
+        self.child.send(text)
+
+    def wait_prompt(self, timeout=60):
+        self.expect_exact(PROMPT, timeout)
+        return clean(self.child.before)
+
+    def run(self, line, timeout=60):
+        """Types a command line and returns what it printed, up to the next prompt, without its echo."""
+        self.child.send(line + "\r")
+        text = self.wait_prompt(timeout)
+        first, _, rest = text.partition("\n")
+        return rest if line.strip() and line.strip()[:20] in first else text
+
+    def info(self, key):
+        text = self.run(f"info {key}").strip()
+        return int(text.split()[-1])
+
+    def poweroff(self, timeout=60):
+        self.child.send("poweroff\r")
+        return self.wait_end(timeout)
+
+    def wait_end(self, timeout=60):
+        """Until QEMU ends by itself; its exit status."""
+        self.expect(pexpect.EOF, timeout)
+        self.child.close()
+        return self.child.exitstatus
+
+    def domains(self):
+        """Names in `list`, with their rows."""
+        rows = {}
+        for line in self.run("list").splitlines()[1:]:
+            words = line.split()
+            if len(words) >= 6:
+                rows[words[0]] = words
+        return rows
+
+
+def clean(text):
+    """Without carriage returns and terminal control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.replace("\r", ""))
+
+
+def fsck(image):
+    """e2fsck -fn: a list of complaints, empty if the file system is clean."""
+    done = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True)
+    return [] if done.returncode == 0 else done.stdout.splitlines() + done.stderr.splitlines()
+
+
+def debugfs(image, command):
+    done = subprocess.run(["debugfs", "-R", command, str(image)], capture_output=True)
+    return done.stdout
