@@ -112,6 +112,12 @@ int store_service_start(void)
         return error;
     }
     s->kick = kick;
+    /* The places that are always there, so that the first domain leaves nothing new behind. */
+    error = store_mkdir("/local/domain");
+    error = error ? error : store_mkdir("/vm");
+    if (error) {
+        return error;
+    }
     return thread_create("xenstore", service, NULL) ? 0 : -XEN_ENOMEM;
 }
 
