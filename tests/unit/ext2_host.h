@@ -89,9 +89,9 @@ struct memdev {
     struct blkdev dev;
     uint8_t *data;
     /* tests' means */
-    uint64_t writes;        /* done so far */
-    uint64_t fail_writes;   /* writes from this one on fail; 0: none */
-    uint64_t cut_writes;    /* before this one the power goes: snapshot is what the disk has */
+    uint64_t writes;      /* done so far */
+    uint64_t fail_writes; /* writes from this one on fail; 0: none */
+    uint64_t cut_writes;  /* before this one the power goes: snapshot is what the disk has */
     uint8_t *snapshot;
     uint64_t reads_allowed; /* 0: any; against endless loops */
     uint64_t reads;
@@ -266,6 +266,35 @@ static UNUSED void expect_file(struct ext2 *fs, const char *path, uint32_t seed,
     ext2_iput(ip);
     free(want);
     free(got);
+}
+
+/* Random numbers, the same for the same EXT2_SEED in the environment. */
+static UNUSED uint64_t rng_state;
+
+static UNUSED uint32_t rng(uint32_t below)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return (uint32_t)((rng_state * 0x2545f4914f6cdd1dull) >> 33) % below;
+}
+
+static UNUSED unsigned int setting(const char *name, unsigned int fallback)
+{
+    const char *text = getenv(name);
+
+    return text ? (unsigned int)strtoul(text, NULL, 0) : fallback;
+}
+
+static UNUSED void seed_with(uint32_t n)
+{
+    rng_state = 0x9e3779b97f4a7c15ull * (setting("EXT2_SEED", 1) + n) + 1;
+}
+
+static UNUSED void fresh(struct memdev *m, const char *format, const char *size)
+{
+    host_ok("rm -f t.img && mke2fs -q -F -t ext2 %s t.img %s", format, size);
+    memdev_load(m, "t.img");
 }
 
 #endif

@@ -240,12 +240,6 @@ static void test_index_flag_is_dropped(void **state)
     memdev_free(&m);
 }
 
-static void fresh(struct memdev *m, const char *format, const char *size)
-{
-    host_ok("rm -f t.img && mke2fs -q -F -t ext2 %s t.img %s", format, size);
-    memdev_load(m, "t.img");
-}
-
 static void test_full_disk(void **state)
 {
     static const char *const kinds[] = {"-b 1024", "-b 4096"};

@@ -13,7 +13,8 @@ ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/f
              dom0/fs/ext2_trunc.c
 unit_ext2 := $(ext2_core)
 unit_ext2_random := $(ext2_core)
-unit_vfs := $(ext2_core) dom0/fs/vfs.c
+unit_ext2_damage := $(ext2_core)
+unit_vfs := $(ext2_core) dom0/fs/vfs.c dom0/fs/vfs_strerror.c
 
 # The library under test gets names of its own beside the host's; no builtins, or the calls vanish.
 unit_lib := hv/lib/string.c hv/lib/number.c hv/lib/printf.c
@@ -32,6 +33,12 @@ unit_blkif := dom0/blk/blkreq.c dom0/blk/blkring.c
 unit_devtree := hv/devtree.c
 unit_devtree_LIBS := -lfdt
 unit_pci := $(addprefix io/,pci.c pci_device.c msix.c irq.c mmio.c)
+mm_base  := mm/frame.c mm/heap.c mm/tlb.c tests/unit/fake_arch.c
+mm_all   := $(mm_base) $(addprefix mm/,paging.c p2m.c m2p.c rmap.c shadow.c shadow_pool.c \
+                shadow_update.c shadow_fault.c walk.c alias.c audit.c)
+unit_frame := $(mm_base)
+unit_heap  := $(mm_base)
+unit_p2m   := $(mm_all)
 
 
 # --- how they are built -----------------------------------------------------------------------
