@@ -114,7 +114,7 @@ long paging_teardown(struct paging *p)
         if (i >= p->ram_limit)
             break;
         if (!p->ram[i >> CHUNK_BITS]) {
-            p->teardown_at |= CHUNK_RECORDS - 1;
+            p->teardown_at += CHUNK_RECORDS - 1 - i % CHUNK_RECORDS;
             continue;
         }
         teardown_ram(p, gfn_of(i));

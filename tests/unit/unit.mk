@@ -26,6 +26,7 @@ unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c ne
 unit_elfimage := dom0/builder/elfimage.c dom0/config/cfgtext.c
 unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtext.c
 unit_lineedit := dom0/cli/lineedit.c
+unit_size := dom0/cli/size.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
 unit_console := $(addprefix dom0/console/,bucket.c conlog.c conring.c filter.c logprint.c)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The invariants, checked from scratch. For unit tests and for hunting: it looks at every entry and
+ * every list of a domain.
+ */
+#include "mm/paging_priv.h"
+
+struct audit {
+    struct paging *p;
+    const char *wrong;
+};
+
+static void expect(struct audit *a, bool cond, const char *what)
+{
+    if (!cond && !a->wrong)
+        a->wrong = what;
+}
+
+/* The entry's place in the list that starts at `head`. */
+static void check_link(struct audit *a, const struct shadow *s, unsigned slot, uint32_t head)
+{
+    const struct link *l = shadow_link(s, slot);
+    uint32_t id = (uint32_t)entry_id(a->p, s, slot);
+
+    expect(a, l->prev ? link_of(a->p, l->prev)->next == id : head == id,
+           "list: previous does not point here");
+    expect(a, !l->next || link_of(a->p, l->next)->prev == id, "list: next does not point back");
+}
+
+static void check_leaf(struct audit *a, const struct shadow *s, unsigned slot, uint64_t guest)
+{
+    const struct gfn_record *r = shadow_link(s, slot)->record;
+    const struct gfn_record *target = p2m_record(a->p, entry_gfn(guest));
+    uint64_t entry = s->table[slot], allowed;
+
+    allowed = shadow_leaf(a->p, target, guest, slot_identity(s->gfn, slot));
+    expect(a, allowed, "S2: leaf for an entry that maps nothing");
+    expect(a, ((entry ^ allowed) & ~(PTE_RW | PTE_D)) == 0,
+           "S2: leaf differs from what the guest's entry allows");
+    expect(a, !(entry & PTE_RW) || (allowed & PTE_RW),
+           "S2, S4, S5: leaf is more writable than allowed");
+    expect(a, !(guest & PTE_P) || (guest & PTE_A), "S5: leaf without A in the guest's entry");
+    if (!r) {
+        expect(a, (entry & PTE_UNCACHED) == PTE_UNCACHED, "S3: memory that is in no reverse map");
+        return;
+    }
+    expect(a, r == target, "S3: leaf in the reverse map of another gfn");
+    expect(a, (entry & PTE_ADDR) == (r->word & PTE_ADDR),
+           "S2: leaf maps another frame than the p2m says");
+    check_link(a, s, slot, r->rmap);
+}
+
+static void check_upper(struct audit *a, const struct shadow *s, unsigned slot, uint64_t guest)
+{
+    const struct shadow *child = shadow_link(s, slot)->child;
+    uint64_t entry = s->table[slot];
+
+    expect(a, child->level == s->level - 1, "upper entry points to a shadow of another level");
+    expect(a, child->live, "upper entry points to a shadow that is not followed");
+    expect(a, (entry & PTE_ADDR) == mfn_to_maddr(child->mfn), "S1: upper entry points elsewhere");
+    expect(a, (guest & (PTE_P | PTE_A)) == (PTE_P | PTE_A),
+           "S5: upper entry without P or A in the guest's");
+    expect(a, entry_gfn(guest) == child->gfn.n,
+           "upper entry points to the shadow of another table");
+    expect(a, ((entry ^ guest) & (PTE_RW | PTE_NX)) == 0,
+           "upper entry has other rights than the guest's");
+    check_link(a, s, slot, child->parents);
+}
+
+static void check_shadow(struct audit *a, const struct shadow *s)
+{
+    const struct gfn_record *r = s->record;
+    const uint64_t *guest = s->live ? frame_map(record_mfn(r)) : NULL;
+    unsigned used = 0;
+
+    expect(a, r == p2m_record(a->p, s->gfn.n), "shadow of another record");
+    expect(a, record_shadow(r, s->level) == s, "shadow is not in its record's list");
+    expect(a, s->live ? record_is_ram(r) : !s->parents,
+           "a shadow that is not followed is reachable");
+    expect(a, s->live || s->users, "a shadow is neither followed nor a root");
+    expect(a, !s->busy, "a shadow is busy outside an operation");
+    for (unsigned slot = 0; slot < SLOTS && !a->wrong; slot++) {
+        if (slot_is_holes(s->level, slot)) {
+            expect(a, slot != M2P_SLOT || s->table[slot] == m2p_root_entry(a->p),
+                   "machine-to-phys entry");
+            continue;
+        }
+        if (!s->table[slot])
+            continue;
+        used++;
+        expect(a, s->live, "a shadow that is not followed has entries");
+        if (s->live && s->level == 1)
+            check_leaf(a, s, slot, guest[slot]);
+        else if (s->live)
+            check_upper(a, s, slot, guest[slot]);
+    }
+    expect(a, used == s->used, "count of present entries");
+    if (guest)
+        frame_unmap((void *)guest);
+}
+
+static void check_record(struct audit *a, const struct gfn_record *r, uint64_t gfn)
+{
+    unsigned writable = 0, live = 0, aliases = 0;
+
+    for (uint32_t id = r->rmap; id; id = link_of(a->p, id)->next) {
+        const struct shadow *s = &a->p->shadow[id >> SLOT_BITS];
+        expect(a, s->live && s->level == 1 && s->table[id % SLOTS],
+               "reverse map names a free entry");
+        expect(a, shadow_link(s, id % SLOTS)->record == r, "reverse map names another's entry");
+        writable += !!(s->table[id % SLOTS] & PTE_RW);
+    }
+    expect(a, writable == r->writable, "count of writable mappings");
+    expect(a, record_type(r) != P2M_HOLE || !r->rmap, "S2: a hole is mapped");
+    if (gfn >= GFN_WINDOW)
+        return;
+    for (const struct shadow *s = r->shadows; s; s = s->sibling)
+        live += s->live;
+    expect(a, live == r->live, "count of followed shadows");
+    expect(a, !record_protected(r) || !writable, "S4: a table is writable");
+    expect(a, !r->live || !frame_of(record_mfn(r))->writers, "S4: a table has foreign writers");
+    if (!r->aliases)
+        return;
+    for (uint64_t i = 0; i < a->p->window_limit; i++) {
+        const struct gfn_record *w = p2m_record(a->p, GFN_WINDOW + i);
+        aliases += record_type(w) == P2M_FOREIGN && w->slot >> PAGE_SHIFT == gfn;
+    }
+    expect(a, aliases == r->aliases, "S6: count of aliases of a table");
+}
+
+const char *paging_audit(struct paging *p)
+{
+    struct audit a = {.p = p};
+    unsigned in_use = 0, in_list = 0, free = 0;
+    uint64_t live_aliases = 0, table_aliases = 0;
+
+    for (unsigned i = 1; i <= p->pool_made && !a.wrong; i++) {
+        const struct shadow *s = &p->shadow[i];
+        if (!s->level)
+            continue;
+        in_use++;
+        check_shadow(&a, s);
+    }
+    for (const struct shadow *s = p->newest; s; s = s->older)
+        in_list++;
+    for (const struct shadow *s = p->free_first; s; s = s->older)
+        free++;
+    expect(&a, in_use == in_list && free == p->pool_free && in_use + free == p->pool_made,
+           "counts of the pool");
+    for (uint64_t gfn = 0; gfn < p->ram_limit && !a.wrong; gfn++) {
+        const struct gfn_record *r = p2m_record(p, gfn);
+        if (r) {
+            check_record(&a, r, gfn);
+            table_aliases += r->aliases;
+        }
+    }
+    for (uint64_t i = 0; i < p->window_limit && !a.wrong; i++) {
+        const struct gfn_record *r = p2m_record(p, GFN_WINDOW + i);
+        check_record(&a, r, GFN_WINDOW + i);
+        live_aliases += record_type(r) == P2M_FOREIGN;
+    }
+    expect(&a, live_aliases == table_aliases, "S6: an alias without a slot");
+    return a.wrong;
+}
