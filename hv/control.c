@@ -6,6 +6,8 @@
 #include "hv/domain.h"
 #include "mm/guest.h"
 
+#define BITMAP_MAX 4096 /* bits that a caller may want to see: more is a mistake */
+
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DOMCTL);
 
 bool control_trylock(void)
@@ -79,6 +81,8 @@ long control_bitmap_write(const struct xenctl_bitmap *map, uint64_t bits)
     uint64_t at = (uint64_t)map->bitmap.p, bytes = ((uint64_t)map->nr_bits + 7) / 8;
     static const uint8_t zeros[64];
 
+    if (map->nr_bits > BITMAP_MAX)
+        return -XEN_EINVAL;
     bits &= low_bits(map->nr_bits);
     for (uint64_t done = 0; done < bytes;) {
         const void *from = done ? (const void *)zeros : &bits;

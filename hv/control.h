@@ -24,7 +24,7 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
 
 /* A guest's bitmap of CPUs; bits that it does not have are 0. -XEN_EFAULT. */
 long control_bitmap_read(uint64_t *bits, const struct xenctl_bitmap *map);
-/* Writes as many bits as the guest's bitmap has. -XEN_EFAULT. */
+/* Writes as many bits as the guest's bitmap has. -XEN_EFAULT, -XEN_EINVAL (absurdly many). */
 long control_bitmap_write(const struct xenctl_bitmap *map, uint64_t bits);
 
 /* domctl on a vCPU's context, affinity and state (hv/domctl_vcpu.c). `op` is the hypervisor's copy;
