@@ -127,7 +127,10 @@ boot_no_long_mode:
         out     %al, %dx
         inc     %esi
         jmp     3b
-4:      hlt
+4:      mov     $0x11, %al             /* QEMU: end, as panic() does */
+        mov     $0xf4, %dx
+        out     %al, %dx
+        hlt
         jmp     4b
 boot_message:
         .asciz  "\r\nPenumbra: this processor has no 64-bit mode with no-execute pages\r\n"
