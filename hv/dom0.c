@@ -16,7 +16,6 @@
 #include "hv/arch.h"
 #include "hv/arch_boot.h"
 #include "hv/boot_info.h"
-#include "hv/console.h"
 #include "hv/devtree.h"
 #include "hv/dom0_layout.h"
 #include "hv/domain.h"
@@ -265,7 +264,7 @@ void dom0_create(void)
     log_info("domain 0: %s, %lu MiB at frame %lx, %u vCPU%s, entry %lx\n",
              b.kernel.guest_os[0] ? b.kernel.guest_os : "unnamed kernel", b.tree.memory_kib >> 10,
              b.base.n, b.tree.cpus, b.tree.cpus == 1 ? "" : "s", b.kernel.entry);
-    console_init();
     sched_vcpu_up(b.domain->vcpu[0]);
+    b.domain->controller_paused = false;
     domain_unpause(b.domain);
 }
