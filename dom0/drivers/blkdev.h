@@ -49,7 +49,8 @@ struct blk_request {
 struct blkdev;
 
 struct blkdev_ops {
-    /* Synchronous: the calling thread sleeps. buf is in the caller's own memory. */
+    /* Synchronous: the calling thread sleeps. buf is dom0's own memory (malloc, pages,
+     * statics, stack), not a window of map_frames(). Any length and alignment. */
     int (*read)(struct blkdev *dev, uint64_t sector, void *buf, uint32_t sectors);
     int (*write)(struct blkdev *dev, uint64_t sector, const void *buf, uint32_t sectors);
     int (*flush)(struct blkdev *dev);

@@ -46,13 +46,12 @@
 #define S_UNSUPP 2
 #define S_NONE   0xff
 
-#define SLOTS        128u /* requests in flight; a chain has at least two descriptors */
-#define MAX_SEGS     64u
-#define NO_DESC      0xffff
-#define TIMEOUT_NS   30000000000ull
-#define CHECK_NS     1000000000ull
-#define POLL_NS      1000000ull
-#define SYNC_SECTORS ((MAX_SEGS - 1) * (PAGE_SIZE / BLK_SECTOR_SIZE)) /* at any alignment */
+#define SLOTS      128u /* requests in flight; a chain has at least two descriptors */
+#define MAX_SEGS   64u
+#define NO_DESC    0xffff
+#define TIMEOUT_NS 30000000000ull
+#define CHECK_NS   1000000000ull
+#define POLL_NS    1000000ull
 
 /* What the device reads and writes beside the data. */
 struct slot {
@@ -70,6 +69,7 @@ static struct {
     struct virtq vq;
     bool msix;
     bool dead;
+    bool resetting;    /* the ring is nobody's: requests wait */
     struct waitq work; /* the driver's thread */
 
     /* Our own account of the ring: the device could write to the one that it sees. */
@@ -284,6 +284,7 @@ static void device_recover(const char *why)
     int rc;
 
     printf("%s: the device %s; resetting it\n", blk.dev.name, why);
+    blk.resetting = true;
     rc = virtio_reset(&blk.vio);
     if (rc < 0) {
         /* It may still write to memory: the requests stay with it for ever. */
@@ -297,11 +298,14 @@ static void device_recover(const char *why)
             lost = blk.in_flight[slot];
         }
     }
+    memset(blk.in_flight, 0, sizeof(blk.in_flight));
+    blk.flying = 0;
     rc = device_start(&again);
     if (rc < 0) {
         printf("%s: the disk is lost: %s\n", blk.dev.name, again);
         blk.dead = true;
     }
+    blk.resetting = false;
     fail_all(lost, -XEN_ETIMEDOUT);
 }
 
@@ -324,35 +328,38 @@ static void on_interrupt(evtchn_port_t port, void *arg)
     waitq_wake(&blk.work);
 }
 
+/* A lost disk: what still waits fails; submit() takes nothing more. */
+static void bury_waiting(void)
+{
+    struct blk_request *rest = blk.waiting;
+
+    blk.waiting = NULL;
+    blk.waiting_end = &blk.waiting;
+    fail_all(rest, -XEN_EIO);
+}
+
 static void driver_thread(void *arg)
 {
     uint64_t checked = clock_ns();
 
     (void)arg;
-    for (;;) {
-        uint64_t pause = blk.flying == 0 ? UINT64_MAX : blk.msix ? CHECK_NS : POLL_NS;
-
+    while (!blk.dead) {
         while (!blk.dead && ring_take())
             ;
-        if (blk.dead) {
-            struct blk_request *rest = blk.waiting;
-
-            blk.waiting = NULL;
-            blk.waiting_end = &blk.waiting;
-            fail_all(rest, -XEN_EIO);
-        } else {
-            put_waiting();
-            if (blk.flying && clock_ns() - checked > CHECK_NS) {
-                checked = clock_ns();
-                check_timeouts();
-            }
-            pause = blk.flying == 0 ? UINT64_MAX : blk.msix ? CHECK_NS : POLL_NS;
+        if (blk.dead)
+            break;
+        put_waiting();
+        if (clock_ns() - checked > CHECK_NS) {
+            checked = clock_ns();
+            check_timeouts();
         }
-        if (pause == UINT64_MAX)
+        if (blk.flying == 0)
             wait_event(&blk.work, blk.flying || blk.waiting);
         else
-            wait_event_timeout(&blk.work, blk.dead || blk.vq.used->idx != blk.used_idx, pause);
+            wait_event_timeout(&blk.work, blk.vq.used->idx != blk.used_idx,
+                               blk.msix ? CHECK_NS : POLL_NS);
     }
+    bury_waiting();
 }
 
 /* --- struct blkdev --- */
@@ -376,7 +383,7 @@ static int blk_submit(struct blkdev *dev, struct blk_request *req)
     if (blk.dead)
         return -XEN_EIO;
     req->next = NULL;
-    if (!blk.waiting && ring_put(req)) {
+    if (!blk.waiting && !blk.resetting && ring_put(req)) {
         ring_kick();
     } else {
         *blk.waiting_end = req;
@@ -444,9 +451,12 @@ static int sync_run(struct blkdev *dev, struct sync *sync)
 static int blk_transfer(struct blkdev *dev, enum blk_op op, uint64_t sector, uint8_t *buf,
                         uint32_t sectors)
 {
+    /* One page less than there are segments: the buffer may begin anywhere in a page. */
+    uint32_t most = (dev->max_segs - 1) * (uint32_t)(PAGE_SIZE / BLK_SECTOR_SIZE);
+
     while (sectors > 0) {
         struct sync sync = {.req.op = op, .req.sector = sector};
-        uint32_t n = sectors < SYNC_SECTORS ? sectors : SYNC_SECTORS;
+        uint32_t n = sectors < most ? sectors : most;
         int rc;
 
         if (sync_segments(&sync, buf, n << BLK_SECTOR_SHIFT, dev->max_segs) !=
@@ -518,10 +528,14 @@ static int read_config(const char **why)
     blk.dev.sectors = virtio_config64(&blk.vio, CONFIG_CAPACITY);
     blk.dev.readonly = blk.vio.features & F_RO;
     blk.dev.max_segs = MAX_SEGS;
-    if (blk.dev.max_segs > (unsigned int)blk.vq.size - 2)
-        blk.dev.max_segs = blk.vq.size - 2u;
+    if (blk.dev.max_segs + 2 > blk.vq.size)
+        blk.dev.max_segs = blk.vq.size > 2 ? blk.vq.size - 2u : 0;
     if ((blk.vio.features & F_SEG_MAX) && segs > 0 && segs < blk.dev.max_segs)
         blk.dev.max_segs = segs;
+    if (blk.dev.max_segs < 2) {
+        *why = "its queue is too short for requests of two pieces of memory";
+        return -XEN_EOPNOTSUPP;
+    }
     return 0;
 }
 
