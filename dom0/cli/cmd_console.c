@@ -23,10 +23,18 @@ struct session {
     char why[64];
 };
 
+/* A guest ends lines for a terminal, with CR and LF, and so does the hypervisor with LF alone. */
 static void on_output(void *arg, const char *text, size_t n)
 {
+    size_t from = 0;
+
     (void)arg;
-    console_write(text, n);
+    for (size_t i = 0; i + 1 < n; i++)
+        if (text[i] == '\r' && text[i + 1] == '\n') {
+            console_write(text + from, i - from);
+            from = i + 1;
+        }
+    console_write(text + from, n - from);
 }
 
 static void on_closed(void *arg, const char *why)

@@ -165,6 +165,7 @@ int cmd_unpause(int argc, char **argv)
 
 static int ask_to(domid_t domid, const char *how)
 {
+    struct xen_domctl_getdomaininfo info;
     char name[XLCFG_NAME_MAX];
     int rc = domain_shutdown(domid, how);
 
@@ -172,6 +173,8 @@ static int ask_to(domid_t domid, const char *how)
         return rc;
     printf("%s domain %u (%s)\n", !strcmp(how, "reboot") ? "Rebooting" : "Shutting down", domid,
            domain_name(domid, name, sizeof name));
+    if (domctl_info(domid, &info) == 0 && info.flags & XEN_DOMINF_paused)
+        printf("(it is paused: it can only end once it is unpaused)\n");
     return 0;
 }
 

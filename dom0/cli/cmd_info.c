@@ -9,6 +9,7 @@
 #include <xen/errno.h>
 #include <xen/version.h>
 
+#include <rt/event.h>
 #include <rt/grant.h>
 #include <rt/hypercall.h>
 #include <rt/mm.h>
@@ -150,17 +151,33 @@ static void report_counter(void *ctx, const char *name, uint64_t value)
     line(ctx, key, "%llu", (unsigned long long)value);
 }
 
+/* Event channels of dom0 that are in use. The hypervisor has no call that counts them. */
+static unsigned count_event_ports(void)
+{
+    unsigned count = 0;
+
+    for (evtchn_port_t port = 1; port < EVENT_PORTS; port++) {
+        struct evtchn_status status = {.dom = DOMID_SELF, .port = port};
+
+        if (hypercall_event_channel_op(EVTCHNOP_status, &status) < 0)
+            break;
+        count += status.status != EVTCHNSTAT_closed;
+    }
+    return count;
+}
+
 /* Figures by which one sees that nothing leaks: each must be the same before and after a guest. */
 static void report_own(struct report *r, const struct xen_sysctl_physinfo *p)
 {
     struct vfs_df df;
-    domid_t one[1];
+    domid_t domids[64];
 
     line(r, "free_pages", "%llu", (unsigned long long)p->free_pages);
-    line(r, "penumbra_domains", "%s", domain_list(one, 1) ? "some" : "none");
+    line(r, "penumbra_domains", "%u", domain_list(domids, 64));
     line(r, "penumbra_store_nodes", "%u", store_node_count());
     line(r, "penumbra_dom0_heap", "%zu", malloc_bytes_used());
     line(r, "penumbra_dom0_free_pages", "%lu", mm_free_pages());
+    line(r, "penumbra_dom0_event_ports", "%u", count_event_ports());
     line(r, "penumbra_dom0_grants", "%u", grant_count());
     if (!cli_disk_problem()[0] && vfs_df(&df) == 0)
         line(r, "penumbra_disk_free_blocks", "%llu", (unsigned long long)df.free_blocks);

@@ -2,7 +2,6 @@
 #include "dom0/cli/lineedit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CTRL(letter) ((letter)&0x1f)
@@ -102,19 +101,13 @@ void lineedit_init(struct lineedit *le, const struct lineedit_ops *ops, void *ct
     le->prompt = prompt;
 }
 
-void lineedit_destroy(struct lineedit *le)
-{
-    while (le->history_count)
-        free(le->history[--le->history_count]);
-}
-
 void lineedit_start(struct lineedit *le)
 {
     le->len = le->cursor = 0;
     le->line[0] = 0;
     le->too_long = le->dirty = le->after_tab = false;
     le->escape = ESCAPE_NONE;
-    le->history_at = le->history_count;
+    le->history_at = le->history_used;
     put(le, le->prompt);
 }
 
@@ -179,34 +172,41 @@ static size_t word_right(const struct lineedit *le)
     return at;
 }
 
+/* The offset of the line before the one at `at`, which is not the first. */
+static size_t history_before(const struct lineedit *le, size_t at)
+{
+    at--;
+    while (at > 0 && le->history[at - 1])
+        at--;
+    return at;
+}
+
 static void history_add(struct lineedit *le)
 {
-    char *copy;
+    size_t size = le->len + 1;
 
     if (strspn(le->line, " \t") == le->len)
         return;
-    if (le->history_count && !strcmp(le->history[le->history_count - 1], le->line))
+    if (le->history_used && !strcmp(le->history + history_before(le, le->history_used), le->line))
         return;
-    copy = malloc(le->len + 1);
-    if (!copy)
-        return; /* not worth refusing the line for */
-    memcpy(copy, le->line, le->len + 1);
-    if (le->history_count == LINEEDIT_HISTORY) {
-        free(le->history[0]);
-        memmove(le->history, le->history + 1, sizeof le->history - sizeof le->history[0]);
-        le->history_count--;
+    while (sizeof le->history - le->history_used < size) {
+        size_t oldest = strlen(le->history) + 1;
+
+        le->history_used -= oldest;
+        memmove(le->history, le->history + oldest, le->history_used);
     }
-    le->history[le->history_count++] = copy;
+    memcpy(le->history + le->history_used, le->line, size);
+    le->history_used += size;
 }
 
-static void history_show(struct lineedit *le, unsigned at)
+static void history_show(struct lineedit *le, size_t at)
 {
     const char *line;
 
-    if (le->history_at == le->history_count)
+    if (le->history_at == le->history_used)
         memcpy(le->typed, le->line, le->len + 1);
     le->history_at = at;
-    line = at == le->history_count ? le->typed : le->history[at];
+    line = at == le->history_used ? le->typed : le->history + at;
     le->len = le->cursor = strlen(line);
     memcpy(le->line, line, le->len + 1);
     le->dirty = true;
@@ -215,15 +215,15 @@ static void history_show(struct lineedit *le, unsigned at)
 static void history_older(struct lineedit *le)
 {
     if (le->history_at)
-        history_show(le, le->history_at - 1);
+        history_show(le, history_before(le, le->history_at));
     else
         bell(le);
 }
 
 static void history_newer(struct lineedit *le)
 {
-    if (le->history_at < le->history_count)
-        history_show(le, le->history_at + 1);
+    if (le->history_at < le->history_used)
+        history_show(le, le->history_at + strlen(le->history + le->history_at) + 1);
     else
         bell(le);
 }

@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #define LINEEDIT_MAX     2048 /* bytes of a line, with its NUL */
-#define LINEEDIT_HISTORY 50   /* lines remembered */
+#define LINEEDIT_HISTORY 8192 /* bytes of the lines remembered, each with its NUL */
 #define LINEEDIT_COLUMNS 80   /* width assumed of the terminal */
 #define LINEEDIT_POOL    4096 /* bytes of all proposals, with their NULs */
 #define LINEEDIT_MATCHES 128
@@ -58,9 +58,9 @@ struct lineedit {
     bool after_tab;  /* a second Tab shows the list */
     unsigned escape; /* how far into an escape sequence; see lineedit.c */
     unsigned escape_number;
-    char *history[LINEEDIT_HISTORY]; /* oldest first, heap */
-    unsigned history_count;
-    unsigned history_at;      /* == history_count: the line being typed */
+    char history[LINEEDIT_HISTORY]; /* oldest first; no heap, so that leaks elsewhere show */
+    size_t history_used;
+    size_t history_at;        /* offset of the line shown; == history_used: the line being typed */
     char typed[LINEEDIT_MAX]; /* that line, while an older one is shown */
     struct lineedit_matches matches;
 };
@@ -68,9 +68,6 @@ struct lineedit {
 /* Set up; the prompt is kept by reference. */
 void lineedit_init(struct lineedit *le, const struct lineedit_ops *ops, void *ctx,
                    const char *prompt);
-
-/* Free the history. */
-void lineedit_destroy(struct lineedit *le);
 
 /* Begin a new, empty line: prints the prompt. Call again after each result but LINEEDIT_MORE. */
 void lineedit_start(struct lineedit *le);

@@ -115,13 +115,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    lineedit_destroy(&le);
-    return 0;
-}
-
 /* The row must be the prompt and the line, as long as that fits. */
 static void check_screen(void)
 {
@@ -234,16 +227,16 @@ static void test_history(void **state)
     enter("\033[A\033[A", "first");
     enter("typed\033[A\033[B", "typed");
     enter("\020\020\020\016x", "firstx");
-    for (unsigned i = 0; i < 3 * LINEEDIT_HISTORY; i++) {
+    /* More than there is room for: 9 bytes a line. */
+    for (unsigned i = 0; i < LINEEDIT_HISTORY / 9 + 1000; i++) {
         char line[16];
 
-        snprintf(line, sizeof line, "line %u", i);
+        snprintf(line, sizeof line, "line%04u", i);
         enter(line, line);
     }
-    assert_int_equal(le.history_count, LINEEDIT_HISTORY);
-    for (unsigned i = 0; i < LINEEDIT_HISTORY + 5; i++)
+    for (unsigned i = 0; i < LINEEDIT_HISTORY / 9 + 5; i++)
         type("\033[A");
-    assert_string_equal(le.line, "line 100");
+    assert_string_equal(le.line, "line1000");
 }
 
 static void test_completion(void **state)
@@ -285,7 +278,8 @@ static void test_long_lines(void **state)
     assert_int_equal(type("\r"), LINEEDIT_TOO_LONG);
     lineedit_start(&le);
     enter("list", "list");
-    assert_int_equal(le.history_count, 2);
+    type("\033[A\033[A");
+    assert_int_equal(le.len, 302);
 }
 
 /* A burst that is not flushed in between draws little: a paste of n bytes costs no n * n. */
@@ -311,7 +305,6 @@ static void test_paste_is_cheap(void **state)
         lineedit_feed(other, 'p');
     lineedit_flush(other);
     assert_true(written < 300);
-    lineedit_destroy(other);
     free(other);
 }
 
@@ -354,7 +347,7 @@ static void test_random_keys(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
 {
