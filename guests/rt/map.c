@@ -12,12 +12,11 @@
 #include "pt.h"
 #include "start.h"
 
-#define AREA_BASE  0xffffc00000000000UL
+#define AREA_BASE  MM_WINDOW_BASE
 #define AREA_PAGES (1UL << 18) /* 1 GiB */
 #define BATCH      64
 
 static uint64_t used[AREA_PAGES / 64];
-static unsigned long next_fit; /* where the last search ended */
 
 static bool page_used(unsigned long page)
 {
@@ -47,14 +46,9 @@ static unsigned long find_run(unsigned long from, unsigned long to, unsigned n)
 
 unsigned long map_reserve(unsigned n)
 {
-    unsigned long first = find_run(next_fit, AREA_PAGES, n);
+    /* The lowest addresses again and again: so no more table pages than are needed at once. */
+    unsigned long first = n ? find_run(0, AREA_PAGES, n) : AREA_PAGES;
 
-    if (!n) {
-        return 0;
-    }
-    if (first == AREA_PAGES) {
-        first = find_run(0, AREA_PAGES, n);
-    }
     if (first == AREA_PAGES) {
         return 0;
     }
@@ -66,7 +60,6 @@ unsigned long map_reserve(unsigned n)
     for (unsigned i = 0; i < n; i++) {
         page_mark(first + i, true);
     }
-    next_fit = (first + n) % AREA_PAGES;
     return AREA_BASE + first * PAGE_SIZE;
 }
 
