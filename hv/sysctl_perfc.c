@@ -35,7 +35,7 @@ enum counter {
 };
 
 static const char *const names[COUNTERS] = {
-    [DOMAINS] = "domains",           [FREE_FRAMES] = "free_frames",
+    [DOMAINS] = "domain_structs",           [FREE_FRAMES] = "free_frames",
     [TOTAL_FRAMES] = "total_frames", [HEAP_BYTES] = "heap_bytes",
     [EVENT_PORTS] = "event_ports",   [GRANT_MAPS] = "grant_maps",
     [SHADOWS] = "shadow_tables",     [SHADOWS_RECLAIMED] = "shadow_reclaimed",
@@ -48,9 +48,7 @@ static void add_domain(struct domain *d, uint64_t *values)
 {
     struct paging_counters c;
 
-    paging_lock(d->paging);
     paging_get_counters(d->paging, &c);
-    paging_unlock(d->paging);
     values[EVENT_PORTS] += evtchn_count(d);
     values[GRANT_MAPS] += grant_map_count(d);
     values[SHADOWS] += c.shadows;
