@@ -90,7 +90,7 @@ static void settle(struct vcpu *v)
     if (!runnable(s)) {
         wfq_sleep(&queue, &s->wfq);
     } else if (s->wfq.state == WFQ_ASLEEP) {
-        wfq_wake(&queue, &s->wfq);
+        wfq_wake(&queue, &s->wfq, now);
         kick_for(v, now, true);
     }
 }
@@ -382,7 +382,7 @@ long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *so
         s->hard_affinity = *hard;
     if (soft)
         s->soft_affinity = *soft;
-    wfq_set_affinity(&queue, &s->wfq, s->hard_affinity, s->soft_affinity);
+    wfq_set_affinity(&queue, &s->wfq, s->hard_affinity, s->soft_affinity, arch_time_ns());
     if (s->wfq.state == WFQ_RUNNING)
         arch_request_resched(s->wfq.pcpu);
     else if (s->wfq.state == WFQ_QUEUED)

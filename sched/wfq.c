@@ -144,13 +144,26 @@ static void charge(struct wfq_entity *e, uint64_t ns)
     e->rest = (uint32_t)(scaled % e->weight);
 }
 
+/* s_min of this pCPU now. Whoever runs there longer than a quantum, because nobody waits, moves it
+ * along: one who comes then is at most a quantum behind. */
+static uint64_t pcpu_floor(const struct wfq_pcpu *c, uint64_t now)
+{
+    uint64_t ns = now > c->since ? now - c->since : 0, moved;
+
+    if (!c->running || ns <= WFQ_QUANTUM_NS)
+        return c->floor;
+    ns = ns > CHARGE_MAX ? CHARGE_MAX : ns;
+    moved = c->running->service + service_of(c->running, ns - WFQ_QUANTUM_NS);
+    return moved > c->floor ? moved : c->floor;
+}
+
 /* s_min as one who may run on these pCPUs meets it. */
-static uint64_t floor_of(const struct wfq *q, uint64_t pcpus)
+static uint64_t floor_of(const struct wfq *q, uint64_t pcpus, uint64_t now)
 {
     uint64_t floor = 0;
 
     for (pcpus &= q->online; pcpus; pcpus &= pcpus - 1) {
-        uint64_t f = q->pcpu[__builtin_ctzl(pcpus)].floor;
+        uint64_t f = pcpu_floor(&q->pcpu[__builtin_ctzl(pcpus)], now);
         if (f > floor)
             floor = f;
     }
@@ -208,7 +221,8 @@ void wfq_set_weight(struct wfq_entity *e, uint32_t weight)
     e->rest = 0;
 }
 
-void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, uint64_t preferred)
+void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, uint64_t preferred,
+                      uint64_t now)
 {
     bool moved = (affinity ^ e->affinity) & q->online;
     bool queued = e->state == WFQ_QUEUED;
@@ -220,7 +234,7 @@ void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, ui
     if (queued)
         heap_remove(q, e);
     to_present_era(q, e);
-    e->service = floor_of(q, affinity);
+    e->service = floor_of(q, affinity, now);
     if (queued)
         heap_insert(q, e);
 }
@@ -234,9 +248,9 @@ void wfq_set_cap(struct wfq_group *g, uint32_t cap, uint64_t now)
 
 /* ---- waking and sleeping ---- */
 
-void wfq_wake(struct wfq *q, struct wfq_entity *e)
+void wfq_wake(struct wfq *q, struct wfq_entity *e, uint64_t now)
 {
-    uint64_t floor = floor_of(q, e->affinity);
+    uint64_t floor = floor_of(q, e->affinity, now);
 
     to_present_era(q, e);
     if (e->service < floor)
@@ -281,7 +295,7 @@ void wfq_release(struct wfq *q, uint64_t now)
     while (q->parked) {
         struct wfq_entity *e = q->parked;
         q->parked = e->parked_next;
-        wfq_wake(q, e);
+        wfq_wake(q, e, now);
     }
 }
 
@@ -297,6 +311,7 @@ void wfq_stop(struct wfq *q, unsigned pcpu, uint64_t now, enum wfq_stop how)
         return;
     if (ns > CHARGE_MAX)
         ns = CHARGE_MAX;
+    c->floor = pcpu_floor(c, now);
     charge(e, ns);
     if (c->reserved) {
         e->group->budget += (int64_t)c->reserved - (int64_t)ns;

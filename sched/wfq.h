@@ -20,10 +20,10 @@
  * that never happens.
  *
  * Drift bound. Let w be the smallest weight of the entities, n the number of pCPUs, and D =
- * WFQ_QUANTUM_NS * WFQ_SCALE / w. Any two entities that may run on the same pCPUs, while both are
- * runnable, have counters no further apart than D on one pCPU and than (n + 1) D on n. As time: of
- * two with equal weight w on one pCPU neither gets more than one quantum ahead. A late quantum
- * interrupt adds its lateness to the quantum.
+ * WFQ_QUANTUM_NS * WFQ_SCALE / w. On one pCPU no two runnable entities have counters further apart
+ * than D. On n pCPUs one that waits is no further behind any other that may use the same pCPUs than
+ * (n + 1) D. As time: of two with equal weight on one pCPU, neither gets more than one quantum
+ * ahead. A late quantum interrupt adds its lateness to the quantum.
  *
  * Caps. A group (a domain) with a cap may use cap percent of WFQ_PERIOD_NS, in pCPU time, in each
  * period; periods begin at multiples of WFQ_PERIOD_NS for all groups. What it will use is taken
@@ -46,10 +46,11 @@
 #define WFQ_MIN_RUN_NS 100000UL  /* nobody is preempted earlier */
 #define WFQ_MARGIN_NS \
     50000UL /* a waking entity preempts if it is this much behind, in its own time */
-#define WFQ_PERIOD_NS    10000000UL /* budgets of caps */
-#define WFQ_SLICE_MIN_NS 50000UL /* less budget than this waits for the next period; carried over \
-                                  */
-#define WFQ_SCALE      256       /* at this weight, s counts nanoseconds */
+#define WFQ_PERIOD_NS 10000000UL /* budgets of caps */
+#define WFQ_SLICE_MIN_NS                                                                    \
+    50000UL                /* less budget than this waits for the next period; carried over \
+                            */
+#define WFQ_SCALE      256 /* at this weight, s counts nanoseconds */
 #define WFQ_NO_LIMIT   UINT64_MAX
 #define WFQ_WEIGHT_MAX 65535
 
@@ -107,11 +108,12 @@ void wfq_entity_init(struct wfq_entity *e, struct wfq_group *group, uint32_t wei
 /* Parameters, in any state. After a change of affinity the entity counts as newly come where it may
  * run now. If it runs, its pCPU must pick again. */
 void wfq_set_weight(struct wfq_entity *e, uint32_t weight);
-void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, uint64_t preferred);
+void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, uint64_t preferred,
+                      uint64_t now);
 void wfq_set_cap(struct wfq_group *g, uint32_t cap, uint64_t now);
 
-void wfq_wake(struct wfq *q, struct wfq_entity *e);  /* asleep -> queued */
-void wfq_sleep(struct wfq *q, struct wfq_entity *e); /* queued or parked -> asleep */
+void wfq_wake(struct wfq *q, struct wfq_entity *e, uint64_t now); /* asleep -> queued */
+void wfq_sleep(struct wfq *q, struct wfq_entity *e);              /* queued or parked -> asleep */
 
 /* The running one of this pCPU stops: its time is charged, and it is queued again or asleep.
  * WFQ_YIELD: queued behind the next one. Nothing if the pCPU is idle. */

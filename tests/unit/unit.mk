@@ -40,6 +40,8 @@ mm_all   := $(mm_base) $(addprefix mm/,paging.c p2m.c m2p.c rmap.c shadow.c shad
 unit_frame := $(mm_base)
 unit_heap  := $(mm_base)
 unit_p2m   := $(mm_all)
+unit_shadow := $(mm_all) tests/unit/shadow_world.c
+unit_wfq := sched/wfq.c
 
 
 # --- how they are built -----------------------------------------------------------------------
