@@ -31,12 +31,12 @@ guest_rt_objs := $(patsubst %,$(GUEST_OUT)/%.o,$(basename $(wildcard guests/rt/*
 .PHONY: guests
 guests: $(guest_elfs)
 
-$(GUEST_OUT)/%.o: %.c
+$(GUEST_OUT)/%.o: %.c guests/guests.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	@$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(GUEST_OUT)/%.o: %.S
+$(GUEST_OUT)/%.o: %.S guests/guests.mk
 	@mkdir -p $(@D)
 	@echo "  AS      $<"
 	@$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
@@ -44,6 +44,9 @@ $(GUEST_OUT)/%.o: %.S
 $(GUEST_LIB): $(guest_rt_objs)
 	@echo "  AR      $@"
 	@rm -f $@ && $(AR) crs $@ $^
+
+# A guest with parts of another kind has a guest.mk, which puts their objects into guest_NAME_extra.
+-include $(wildcard guests/*/guest.mk)
 
 define guest_rule
 guest_$(1)_objs := $$(patsubst %.c,$$(GUEST_OUT)/%.o,$$(wildcard guests/$(1)/*.c))

@@ -32,9 +32,10 @@ struct grant_mapping {
 };
 
 /*
- * Maps n (1 to GRANT_MAP_MAX) pages that `dom` lent, contiguously, all or nothing. 0, or: -XEN_EINVAL bad n, -XEN_ENOSPC no
- * address space, -XEN_EPERM lent to another domain, -XEN_ENOENT bad reference, -XEN_ESRCH bad domain, -XEN_EIO
- * otherwise (a page lent read-only, too). On error *out has va NULL.
+ * Maps n (1 to GRANT_MAP_MAX) pages that `dom` lent, contiguously, all or nothing. 0, or:
+ * -XEN_EINVAL bad n, -XEN_ENOSPC no address space, -XEN_EPERM lent to another domain, -XEN_ENOENT
+ * bad reference, -XEN_ESRCH bad domain, -XEN_EIO otherwise (a page lent read-only, too). On error
+ * *out has va NULL.
  */
 int grant_map(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
               struct grant_mapping *out);

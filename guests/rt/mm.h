@@ -19,9 +19,10 @@
 #define PAGE_SIZE  4096UL
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
 
-#define MM_VIRT_BASE  0xffffffff80000000UL
-#define MM_DIRECT_END 0xfffffffff0000000UL /* 1.75 GiB of memory at most */
-#define MM_ORDER_MAX  12                   /* the largest allocation is 2^12 pages */
+#define MM_VIRT_BASE   0xffffffff80000000UL
+#define MM_DIRECT_END  0xfffffffff0000000UL /* 1.75 GiB of memory at most */
+#define MM_WINDOW_BASE 0xffffc00000000000UL /* map_frames() and grants: 1 GiB */
+#define MM_ORDER_MAX   12                   /* the largest allocation is 2^12 pages */
 
 /* 2^order pages, zeroed, contiguous in virtual addresses and pfn (not in frames), aligned to their
  * size in pfn. NULL if there are none. page_free() takes the same order. */

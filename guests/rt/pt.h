@@ -67,6 +67,10 @@ void pt_space_destroy(struct pt_space *space);
  * -XEN_ENOMEM, -XEN_EEXIST if something is there, -XEN_EINVAL for a kernel address. */
 int pt_space_map(struct pt_space *space, unsigned long va, void *page, bool write, bool exec);
 
+/* Takes the page at va away and frees it; 1, or 0 if there was none. The space is the calling
+ * vCPU's. */
+unsigned pt_space_unmap(struct pt_space *space, unsigned long va);
+
 /* The page that is mapped at va, or NULL; *write tells whether user mode may write it (may be
  * NULL). */
 void *pt_space_lookup(struct pt_space *space, unsigned long va, bool *write);

@@ -24,6 +24,12 @@ extern const unsigned long trap_entries[TRAP_VECTORS];
 extern char trap_syscall_entry[], trap_event_entry[], trap_failsafe_entry[];
 
 static trap_fn handlers[TRAP_COUNT];
+static void (*preempt_hook)(struct trap_regs *regs);
+
+void trap_set_preempt_hook(void (*fn)(struct trap_regs *regs))
+{
+    preempt_hook = fn;
+}
 
 void trap_set_handler(unsigned vector, trap_fn fn)
 {
@@ -115,6 +121,9 @@ void trap_dispatch(struct trap_regs *regs)
 {
     if (regs->vector == VECTOR_EVENT) {
         event_upcall();
+        if (preempt_hook && trap_from_user(regs)) {
+            preempt_hook(regs);
+        }
         return;
     }
     if (regs->vector < TRAP_COUNT && handlers[regs->vector] && handlers[regs->vector](regs)) {

@@ -34,6 +34,10 @@ typedef bool (*trap_fn)(struct trap_regs *regs);
 
 void trap_set_handler(unsigned vector, trap_fn fn);
 
+/* Called with upcalls masked whenever an event upcall is about to return to user mode: the place to
+ * let other threads run. NULL takes it away. */
+void trap_set_preempt_hook(void (*fn)(struct trap_regs *regs));
+
 /* The address of the page fault being handled (of the calling vCPU). */
 unsigned long trap_fault_address(void);
 
