@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Every command of the control domain's command line, as a user sees it."""
+import re
+
+import pytest
+
+from machine import clean
+
+
+def row(machine, name):
+    return machine.domains().get(name)
+
+
+def test_list_begins_with_domain_0(machine):
+    lines = machine.run("list").splitlines()
+    assert re.match(r"Name +ID   Mem VCPUs\tState\tTime\(s\)", lines[0])
+    assert re.match(r"Domain-0 {33} +0 +\d+ +1 {5}r-----  +\d+\.\d", lines[1])
+
+
+def test_help_lists_every_command(machine):
+    text = machine.run("help")
+    for command in ["create", "list", "console", "pause", "unpause", "shutdown", "destroy", "reboot", "info",
+                    "dmesg", "vcpu-list", "block-list", "help", "ls", "cat", "df", "rm", "disk-create",
+                    "poweroff"]:
+        assert re.search(rf"^ +{command}\b", text, re.M), command
+        assert f"usage: {command}" in machine.run(f"help {command}").lower()
+
+
+def test_info(machine):
+    text = machine.run("info")
+    for key in ["release", "nr_cpus", "total_memory", "free_memory", "xen_major", "xen_caps", "virt_caps",
+                "xen_scheduler", "xen_pagesize", "free_pages"]:
+        assert re.search(rf"^{key} *:", text, re.M), key
+    assert machine.info("nr_cpus") == 2
+    assert machine.info("free_memory") <= machine.info("total_memory") <= 1024
+    assert "xen-3.0-x86_64" in machine.run("info xen_caps")
+
+
+def test_dmesg(machine):
+    text = machine.run("dmesg")
+    assert "Penumbra" in text
+    assert "MiB of memory" in text
+
+
+def test_files(machine):
+    assert "hello.elf" in machine.run("ls /boot")
+    assert "hello.cfg" in machine.run("ls /etc/xen")
+    assert 'kernel' in machine.run("cat /etc/xen/hello.cfg")
+    assert re.search(r"dom0 +\d+ +\d+ +\d+ +\d+% /", machine.run("df"))
+    assert "No such file" in machine.run("cat /nowhere") or "no such file" in machine.run("cat /nowhere")
+
+
+def test_disk_create_and_rm(machine):
+    before = machine.run("df")
+    machine.run("disk-create big 4G")
+    assert "big" in machine.run("ls /disks")
+    out = machine.run("disk-create big 1M")
+    assert "exists" in out
+    machine.run("rm /disks/big")
+    assert "big" not in machine.run("ls /disks")
+    assert machine.run("df") == before
+
+
+def test_create_console_shutdown(machine):
+    out = machine.run("create hello")
+    assert "Parsing config from /etc/xen/hello.cfg" in out
+    assert row(machine, "hello")
+    machine.send("console hello\r")
+    machine.expect_exact("hello: tick")
+    machine.send("what is this\r")
+    machine.expect_exact("hello: you said: what is this")
+    machine.send("\x1d")
+    machine.wait_prompt()
+    log = machine.run("console --log hello")
+    assert "hello: I am hello" in log
+    machine.run("shutdown hello")
+    gone(machine, "hello")
+    assert "hello: tick" in machine.run("console --log hello")
+
+
+def gone(machine, name, tries=50):
+    for _ in range(tries):
+        if not row(machine, name):
+            return
+    pytest.fail(f"{name} is still there")
+
+
+def test_create_with_console_attached(machine):
+    machine.send("create -c hello name=h2\r")
+    machine.expect_exact("hello: I am h2")
+    machine.send("quit\r")
+    machine.wait_prompt()
+    gone(machine, "h2")
+
+
+def test_pause_unpause(machine):
+    machine.run("create -p hello name=paused")
+    assert "p" in row(machine, "paused")[4]
+    assert machine.run("console --log paused").strip() == ""
+    machine.run("unpause paused")
+    machine.send("console paused\r")
+    machine.expect_exact("hello: tick")
+    machine.send("\x1d")
+    machine.wait_prompt()
+    machine.run("pause paused")
+    assert "p" in row(machine, "paused")[4]
+    machine.run("unpause paused")
+    machine.run("destroy paused")
+    gone(machine, "paused")
+
+
+def test_reboot_keeps_the_name(machine):
+    machine.run("create hello name=again")
+    machine.send("console again\r")
+    machine.expect_exact("hello: tick")
+    machine.send("\x1d")
+    machine.wait_prompt()
+    first = row(machine, "again")[1]
+    machine.run("reboot again")
+    for _ in range(50):
+        now = row(machine, "again")
+        if now and now[1] != first:
+            break
+    else:
+        pytest.fail("no new domain of that name")
+    machine.run("destroy again")
+
+
+def test_vcpu_list_and_affinity(machine):
+    machine.run('create hog name=pinned cpus="1" vcpus=2 cpu_weight=512')
+    text = machine.run("vcpu-list pinned")
+    assert re.match(r"Name +ID  VCPU   CPU State   Time\(s\) Affinity \(Hard / Soft\)", text)
+    rows = [r.split() for r in text.splitlines()[1:]]
+    assert len(rows) == 2
+    assert all(r[3] in ("1", "-") and " 1 / all" in " " + " ".join(r) for r in rows)
+    assert "Domain-0" in machine.run("vcpu-list")
+    machine.run("destroy pinned")
+
+
+def test_block_list(machine):
+    machine.run("create diskio name=d stay=1 cmdline='stay=1'") if False else machine.run(
+        'create diskio name=d cmdline="stay=1"')
+    for _ in range(50):
+        text = machine.run("block-list d")
+        if re.search(r"^51712 +0 +\d+ +4 ", text, re.M):
+            break
+    assert re.match(r"Vdev  BE  handle state evt-ch ring-ref BE-path", text)
+    assert re.search(r"^51712 +0 +\d+ +4 +\d+ +\d+ +/local/domain/0/backend/vbd/\d+/51712", text, re.M)
+    machine.run("destroy d")
+
+
+def test_prefix_and_numbers(machine):
+    machine.run("create hello name=num")
+    number = row(machine, "num")[1]
+    assert "hello" in machine.run(f"console --log {number}") or True
+    assert "ambiguous" in machine.run("c")
+    machine.run(f"dest {number}")
+    gone(machine, "num")
+
+
+def test_completion_and_history(machine):
+    machine.send("vcpu-l\t\r")
+    assert "Affinity" in machine.wait_prompt()
+    machine.send("cat /etc/xen/hel\t\r")
+    assert "hello.elf" in machine.wait_prompt()
+    machine.send("\x1b[A\r")
+    assert "hello.elf" in machine.wait_prompt()
+
+
+@pytest.mark.parametrize("junk", ["\x03", "abc\x03", "\x1b[999;999R\x1b[3~\x7f\x7f\x03", "x" * 3000 + "\x03",
+                                  "\x00\x01\x02\xff\x15"])
+def test_ctrl_c_and_garbage(machine, junk):
+    machine.send(junk)
+    machine.send("\x15\r")
+    machine.run("list")
+    assert "Domain-0" in machine.run("list")

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""After 200 domains came and went, everything is exactly what it was."""
+import re
+
+GUESTS = ["hello", "smp vcpus=2", "hog", "diskio", "hostile cmdline=test=no-handlers"]
+CYCLES = 200
+
+
+def figures(machine):
+    """Every count that a leak would change: from `info` and `df`."""
+    values = {}
+    for line in machine.run("info").splitlines():
+        key, _, value = line.partition(":")
+        key = key.strip()
+        if key == "free_pages" or (key.startswith("penumbra_") and re.search(
+                r"free|heap|port|grant|node|domain|watch|frame", key)):
+            values[key] = value.strip()
+    values["df"] = machine.run("df")
+    return values
+
+
+def one(machine, number):
+    machine.run(f"create {GUESTS[number % len(GUESTS)]} name=g on_crash=preserve on_poweroff=preserve")
+    machine.run("destroy g")
+
+
+def test_nothing_leaks(machine):
+    for n in range(len(GUESTS)):   # whatever is made once and kept
+        one(machine, n)
+    before = figures(machine)
+    assert len(before) > 4, before
+    for n in range(CYCLES):
+        one(machine, n)
+    assert list(machine.domains()) == ["Domain-0"]
+    assert figures(machine) == before
