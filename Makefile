@@ -17,6 +17,9 @@ KVM       ?= 0
 QEMU      ?= qemu-system-x86_64
 QEMU_ARGS ?=
 
+# Debian's own, which has the packages that we install.
+PYTHON := /usr/bin/python3
+
 OUT      := build
 HV       := $(OUT)/penumbra.elf
 ISO      := $(OUT)/penumbra.iso
@@ -104,16 +107,18 @@ $(ISO): $(HV) $(DTB) $(DOM0) hv/grub.cfg
 
 # Made once: what domain 0 has written to it stays.
 disk: $(DISK)
-$(DISK):
+$(DISK): | guests
 	@mkdir -p $(@D)
 	@echo "  DISK    $@"
 	@dom0/mkdisk.sh $@
 
 # --- run and check --------------------------------------------------------------------------------
 
-qemu_accel := $(if $(filter 1,$(KVM)),-accel kvm -cpu host,-accel tcg -cpu Haswell)
+# What the model has and TCG does not: named, or QEMU warns of each.
+qemu_cpu_1 := -accel kvm -cpu host
+qemu_cpu_0 := -accel tcg -cpu Haswell,-pcid,-x2apic,-tsc-deadline,-hle,-invpcid,-rtm
 # The exit device: a panic of the hypervisor ends QEMU with status 35.
-qemu_args  := $(qemu_accel) -smp $(CPUS) -m $(MEM) -display none -monitor none -no-reboot -nic none \
+qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor none -no-reboot -nic none \
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
@@ -130,7 +135,7 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) --no-print-directory all iso unit
-	python3 -m pytest tests/boot --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/boot --junitxml=$(OUT)/junit.xml
 
 lint:
 	@tests/lint.sh
