@@ -225,6 +225,9 @@ bool vbdio_start_all(struct vbd *v)
 
 void vbdio_finish_all(struct vbd *v)
 {
+    if (!v->done) {
+        return;
+    }
     while (v->done) {
         struct vbd_io *io = v->done;
 

@@ -16,7 +16,7 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 
-#define CONSOLE_RATE  (256u << 10) /* bytes a second of one guest, in the long run */
+#define CONSOLE_RATE  (64u << 10) /* bytes a second of one guest, in the long run */
 #define CONSOLE_BURST (64u << 10)
 #define CONSOLE_INPUT 1024 /* bytes typed that wait for the guest */
 
