@@ -3,10 +3,13 @@
 
 #include "dom0/console/conlog.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xen/errno.h>
+
+static_assert(sizeof(struct conlog) + 64 <= 65536, "a slot is 16 pages, not 32");
 
 static struct conlog *slots;
 static unsigned slot_count;

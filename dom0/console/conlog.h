@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONLOG_SIZE  65536u
+#define CONLOG_SIZE  (65536u - 256) /* a slot with its head, and malloc's, fills 16 pages */
 #define CONLOG_SLOTS 16
 #define CONLOG_DEAD  8
 #define CONLOG_NAME  64
