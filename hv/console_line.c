@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include "hv/lib/ctype.h"
 
-#define NS_PER_S 1000000000UL
+#define NS_PER_S   1000000000UL
+#define NOTE_BYTES 56
 
 static void refill(struct console_line *c, uint64_t now_ns)
 {
@@ -31,7 +32,8 @@ static void refill(struct console_line *c, uint64_t now_ns)
 
 static void finish(struct console_line *c, uint64_t now_ns, console_line_sink sink, void *context)
 {
-    unsigned cost = c->used + 1;
+    /* The note about lost lines is output too. */
+    unsigned cost = c->used + 1 + (c->dropped ? NOTE_BYTES : 0);
 
     c->line[c->used] = 0;
     c->used = 0;
@@ -42,7 +44,7 @@ static void finish(struct console_line *c, uint64_t now_ns, console_line_sink si
     }
     c->tokens -= cost;
     if (c->dropped) {
-        char note[64];
+        char note[NOTE_BYTES];
 
         snprintf(note, sizeof note, "<%lu lines lost: too much output>", (unsigned long)c->dropped);
         c->dropped = 0;
