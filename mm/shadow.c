@@ -269,6 +269,8 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
         s = shadow_get(p, gfn, r, LEVELS, &why);
         /* A root that may not be followed now is empty; the first fault says why. */
         if (!s)
+            s = record_shadow(r, LEVELS);
+        if (!s)
             s = pool_take(p, r, gfn, LEVELS);
         if (!s)
             return INVALID_MFN;

@@ -347,6 +347,7 @@ struct reference reference_walk(unsigned vcpu, vaddr_t va)
     struct reference r = {.writable = true, .executable = true, .all_accessed = true};
     uint64_t table = v->user_mode ? v->user_root.n : v->kernel_root.n;
 
+    memset(r.path, 0xff, sizeof r.path); /* not reached */
     if (va_slot(va, 4) >= 256 && va_slot(va, 4) <= 271)
         return r;
     for (unsigned level = LEVELS;; level--) {
