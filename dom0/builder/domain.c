@@ -33,7 +33,8 @@ struct domain {
     struct xlcfg cfg;
     uint64_t started_ns;
     unsigned quick_ends; /* short lives in a row before this one */
-    bool kept;           /* it has ended and is kept for a look */
+    bool seen;           /* its end was noticed */
+    bool kept;           /* it has ended and stays, for a look */
 };
 
 static struct domain *domains;
@@ -243,6 +244,13 @@ int domain_shutdown(domid_t domid, const char *how)
     return by_number(domid) ? nodes_shutdown(domid, how) : -XEN_ESRCH;
 }
 
+bool domain_has_ended(domid_t domid)
+{
+    const struct domain *d = by_number(domid);
+
+    return !d || d->kept;
+}
+
 static bool parse_number(const char *text, domid_t *domid)
 {
     unsigned n = 0;
@@ -343,6 +351,7 @@ static void rename_kept(struct domain *d)
         snprintf(name, sizeof name, "%.50s-%u", d->cfg.name, ++n);
     while (by_name(name));
     disks_detach(d->built.domid); /* the next one wants them */
+    d->kept = true;
     memcpy(d->cfg.name, name, sizeof name);
     nodes_rename(d->built.domid, d->cfg.uuid, name);
     console_rename(d->built.domid, name);
@@ -386,7 +395,7 @@ static void handle_end(struct domain *d, unsigned reason)
     if (!ending_all)
         notice("(%s, domain %u, %s: %s)", d->cfg.name, d->built.domid, reason_name(reason),
                words[action]);
-    d->kept = true; /* whatever fails now, once is enough */
+    d->seen = true; /* whatever fails now, once is enough */
     switch (action) {
     case XLCFG_DESTROY:
         dismantle(d);
@@ -398,6 +407,7 @@ static void handle_end(struct domain *d, unsigned reason)
         restart(d, true);
         break;
     case XLCFG_PRESERVE:
+        d->kept = true;
         break;
     }
 }
@@ -407,9 +417,9 @@ static struct domain *find_ended(unsigned *reason)
 {
     for (struct domain *d = domains; d; d = d->next) {
         struct xen_domctl_getdomaininfo info;
-        int rc = d->kept ? 0 : domctl_info(d->built.domid, &info);
+        int rc = d->seen ? 0 : domctl_info(d->built.domid, &info);
 
-        if (d->kept || (rc == 0 && !(info.flags & XEN_DOMINF_shutdown)))
+        if (d->seen || (rc == 0 && !(info.flags & XEN_DOMINF_shutdown)))
             continue;
         *reason = rc < 0 ? SHUTDOWN_crash
                          : info.flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
@@ -454,15 +464,33 @@ int domain_service_start(void)
     return thread_create("domains", watch_ends, NULL) ? 0 : -XEN_ENOMEM;
 }
 
+/* Some paused domain, which could not end by itself. */
+static struct domain *find_paused(void)
+{
+    struct xen_domctl_getdomaininfo info;
+    struct domain *d = domains;
+
+    while (d && (domctl_info(d->built.domid, &info) < 0 || !(info.flags & XEN_DOMINF_paused)))
+        d = d->next;
+    return d;
+}
+
 void domain_end_all(uint64_t ns, void (*progress)(const char *line))
 {
     char line[DOMAIN_NOTICE_MAX];
+    struct domain *d;
 
     ending_all = true;
-    for (struct domain *d = domains; d; d = d->next) {
+    while ((d = find_paused()) != NULL) {
+        snprintf(line, sizeof line, "Destroying domain %u (%s), which is paused", d->built.domid,
+                 d->cfg.name);
+        progress(line);
+        domain_destroy(d->built.domid);
+    }
+    for (d = domains; d; d = d->next) {
         snprintf(line, sizeof line, "Shutting down domain %u (%s)", d->built.domid, d->cfg.name);
         progress(line);
-        d->kept = false;
+        d->seen = false; /* one that was kept goes now */
         nodes_shutdown(d->built.domid, "poweroff");
     }
     end_seen = true;

@@ -34,6 +34,9 @@ int domain_destroy(domid_t domid);
 /* Ask a domain to end by itself: `how` is "poweroff" or "reboot". It need not obey. */
 int domain_shutdown(domid_t domid, const char *how);
 
+/* True once the domain is gone, or has ended and is kept as its configuration wants. */
+bool domain_has_ended(domid_t domid);
+
 /* The number of the domain of that name or number; "Domain-0" is 0. -XEN_ESRCH if there is none. */
 int domain_find(const char *name_or_number, domid_t *domid);
 

@@ -11,7 +11,7 @@
 #include <rt/thread.h>
 
 #define POPULATE_BATCH 1024 /* pages asked for at once */
-#define WINDOW_PAGES   32
+#define WINDOW_PAGES   128
 
 int guestmem_populate(struct guestmem *gm, domid_t domid, uint64_t page_count)
 {

@@ -188,18 +188,10 @@ static int ask_reboot(domid_t domid)
     return ask_to(domid, "reboot");
 }
 
-/* A domain has ended when its number is gone, or it is kept after its end. */
-static bool has_ended(domid_t domid)
-{
-    struct xen_domctl_getdomaininfo info;
-
-    return domctl_info(domid, &info) < 0 || info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying);
-}
-
 static int wait_for_ends(const char *command, const domid_t *domids, int count)
 {
     for (int i = 0; i < count; i++)
-        while (!has_ended(domids[i])) {
+        while (!domain_has_ended(domids[i])) {
             int byte = term_wait(POLL_NS);
 
             if (byte == 3)

@@ -10,7 +10,7 @@
 #include "dom0/drivers/acpi_poweroff.h"
 #include "dom0/fs/vfs.h"
 
-#define GUESTS_NS 15000000000ull /* that guests have to end by themselves */
+#define GUESTS_NS 10000000000ull /* that guests have to end by themselves */
 
 static void progress(const char *line)
 {
