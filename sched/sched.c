@@ -103,6 +103,12 @@ static void quantum_over(void *arg)
     arch_request_resched(arch_pcpu_id());
 }
 
+static void resched_all(void)
+{
+    for (uint64_t m = queue.online; m; m &= m - 1)
+        arch_request_resched((unsigned)__builtin_ctzl(m));
+}
+
 /* A new period of budgets: whoever idles looks again; the others do at the end of their quanta,
  * which they have from now on. */
 static void release_capped(void *arg)
@@ -110,8 +116,7 @@ static void release_capped(void *arg)
     (void)arg;
     spin_lock(&lock);
     wfq_release(&queue, arch_time_ns());
-    for (uint64_t m = queue.online; m; m &= m - 1)
-        arch_request_resched((unsigned)__builtin_ctzl(m));
+    resched_all();
     spin_unlock(&lock);
 }
 
@@ -125,8 +130,8 @@ void sched_pcpu_init(void)
 {
     struct sched_pcpu *c = &pcpus[arch_pcpu_id()];
 
+    *c = (struct sched_pcpu){.idle_since = arch_time_ns()};
     timer_init(&c->quantum, quantum_over, NULL);
-    c->idle_since = arch_time_ns();
     spin_lock(&lock);
     wfq_pcpu_online(&queue, arch_pcpu_id());
     spin_unlock(&lock);
@@ -340,14 +345,6 @@ struct vcpu *sched_run(void)
 
 /* ---- parameters and figures ---- */
 
-/* Every pCPU that runs a vCPU of the domain looks again. */
-static void resched_domain(struct domain *d)
-{
-    for (unsigned i = 0; i < d->vcpu_max; i++)
-        if (d->vcpu[i] && d->vcpu[i]->sched.wfq.state == WFQ_RUNNING)
-            arch_request_resched(d->vcpu[i]->sched.wfq.pcpu);
-}
-
 long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
 {
     if (weight < 1 || weight > WFQ_WEIGHT_MAX || cap > 100 * VCPU_MAX)
@@ -358,8 +355,8 @@ long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
         if (d->vcpu[i])
             wfq_set_weight(&d->vcpu[i]->sched.wfq, weight);
     if (d->sched.group.cap != cap) {
-        wfq_set_cap(&d->sched.group, cap, arch_time_ns());
-        resched_domain(d);
+        wfq_set_cap(&queue, &d->sched.group, cap, arch_time_ns());
+        resched_all();
     }
     spin_unlock(&lock);
     return 0;

@@ -239,8 +239,10 @@ void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, ui
         heap_insert(q, e);
 }
 
-void wfq_set_cap(struct wfq_group *g, uint32_t cap, uint64_t now)
+void wfq_set_cap(struct wfq *q, struct wfq_group *g, uint32_t cap, uint64_t now)
 {
+    q->parked_till =
+        now / WFQ_PERIOD_NS; /* those that are parked for the old cap are looked at again */
     g->cap = cap;
     g->period = now / WFQ_PERIOD_NS;
     g->budget = budget_full(g);

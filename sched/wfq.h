@@ -106,11 +106,11 @@ void wfq_pcpu_online(struct wfq *q, unsigned pcpu);
 void wfq_entity_init(struct wfq_entity *e, struct wfq_group *group, uint32_t weight);
 
 /* Parameters, in any state. After a change of affinity the entity counts as newly come where it may
- * run now. If it runs, its pCPU must pick again. */
+ * run now. If it runs, its pCPU must pick again; after a change of a cap all must. */
 void wfq_set_weight(struct wfq_entity *e, uint32_t weight);
 void wfq_set_affinity(struct wfq *q, struct wfq_entity *e, uint64_t affinity, uint64_t preferred,
                       uint64_t now);
-void wfq_set_cap(struct wfq_group *g, uint32_t cap, uint64_t now);
+void wfq_set_cap(struct wfq *q, struct wfq_group *g, uint32_t cap, uint64_t now);
 
 void wfq_wake(struct wfq *q, struct wfq_entity *e, uint64_t now); /* asleep -> queued */
 void wfq_sleep(struct wfq *q, struct wfq_entity *e);              /* queued or parked -> asleep */

@@ -517,7 +517,7 @@ static void test_caps_hold_in_any_window(void **state)
         struct machine *m = machine_make(1 + seed % 8, seed);
         uint64_t lateness = seed % 2 ? 0 : rnd_to(m, 200000);
         for (unsigned g = 1; g < GROUPS; g++)
-            wfq_set_cap(&m->group[g], 1 + rnd(m) % (g < 3 ? 60 : 250), 0);
+            wfq_set_cap(&m->q, &m->group[g], 1 + rnd(m) % (g < 3 ? 60 : 250), 0);
         random_tasks(m, seed % 2, seed % 4 == 1);
         for (unsigned i = 0; i < m->tasks; i++)
             m->task[i].e.group = &m->group[rnd(m) % GROUPS];
@@ -543,7 +543,7 @@ static void test_cap_is_reached(void **state)
     for (unsigned k = 0; k < sizeof caps / sizeof caps[0]; k++) {
         struct machine *m = machine_make(4, k + 1);
         uint64_t got = 0, want;
-        wfq_set_cap(&m->group[1], caps[k], 0);
+        wfq_set_cap(&m->q, &m->group[1], caps[k], 0);
         m->end = 2000 * MS;
         for (unsigned i = 0; i < 4; i++)
             add(m, 256, 0, 0, 1);

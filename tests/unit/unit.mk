@@ -46,6 +46,8 @@ unit_conline := hv/console_line.c
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_wfq := sched/wfq.c
+unit_timer := sched/timer.c tests/unit/fake_arch.c
+unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 
 
 # --- how they are built -----------------------------------------------------------------------

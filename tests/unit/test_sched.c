@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPU states and switches: random work on a machine whose pCPUs the test moves by hand, and the
+ * races that matter, laid out step by step.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <xen/errno.h>
+#include "hv/arch.h"
+#include "hv/domain.h"
+#include "tests/unit/fake_arch.h"
+
+#define PCPUS   4
+#define DOMAINS 3
+#define VCPUS   4 /* of each */
+#define MS      1000000UL
+
+static struct domain domain[DOMAINS];
+static struct vcpu vcpu[DOMAINS][VCPUS];
+static struct vcpu_info info[DOMAINS][VCPUS];
+static bool resched[PCPUS];
+static struct vcpu *loaded[PCPUS];
+static void (*on_save)(struct vcpu *v), (*on_relax)(void);
+static unsigned ipis;
+
+/* ---- the machine ---- */
+
+void arch_request_resched(unsigned pcpu)
+{
+    resched[pcpu] = true;
+}
+
+void arch_send_ipi(unsigned pcpu, enum ipi ipi)
+{
+    (void)pcpu;
+    (void)ipi;
+    ipis++;
+}
+
+void arch_vcpu_save(struct vcpu *v)
+{
+    assert_ptr_equal(loaded[fake.pcpu], v);
+    if (v)
+        assert_true(v->sched.on_pcpu);
+    loaded[fake.pcpu] = NULL;
+    if (v && on_save)
+        on_save(v);
+}
+
+void arch_vcpu_load(struct vcpu *v)
+{
+    assert_null(loaded[fake.pcpu]);
+    if (v) {
+        for (unsigned p = 0; p < PCPUS; p++)
+            assert_ptr_not_equal(loaded[p], v);
+        assert_true(v->sched.on_pcpu);
+        assert_int_equal(v->sched.pcpu, fake.pcpu);
+        assert_true(v->sched.hard_affinity >> fake.pcpu & 1);
+    }
+    loaded[fake.pcpu] = v;
+}
+
+struct vcpu *current_vcpu(void)
+{
+    return loaded[fake.pcpu];
+}
+
+void arch_cpu_relax(void)
+{
+    if (!on_relax)
+        fail_msg("waits for ever");
+    on_relax();
+}
+
+static void run_on(unsigned pcpu)
+{
+    fake.pcpu = pcpu;
+    resched[pcpu] = false;
+    sched_run();
+}
+
+/* Until nobody wants to look at the queue. */
+static void settle(void)
+{
+    bool again = true;
+
+    while (again) {
+        again = false;
+        for (unsigned p = 0; p < PCPUS; p++) {
+            fake.pcpu = p;
+            if (fake.timer[p] <= fake.now_ns) {
+                timer_interrupt();
+                again = true;
+            }
+            if (resched[p]) {
+                run_on(p);
+                again = true;
+            }
+        }
+    }
+    fake.pcpu = 0;
+}
+
+static void pass(uint64_t ns)
+{
+    while (ns) {
+        uint64_t step = ns < 50000 ? ns : 50000;
+        fake.now_ns += step;
+        ns -= step;
+        settle();
+    }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    fake = (struct fake_machine){.pcpus = PCPUS, .now_ns = 1};
+    memset(domain, 0, sizeof domain);
+    memset(vcpu, 0, sizeof vcpu);
+    memset(info, 0, sizeof info);
+    memset(resched, 0, sizeof resched);
+    memset(loaded, 0, sizeof loaded);
+    on_save = NULL;
+    on_relax = NULL;
+    ipis = 0;
+    sched_init();
+    for (fake.pcpu = 0; fake.pcpu < PCPUS; fake.pcpu++) {
+        fake.timer[fake.pcpu] = UINT64_MAX;
+        timer_pcpu_init(fake.pcpu);
+        sched_pcpu_init();
+    }
+    fake.pcpu = 0;
+    for (unsigned d = 0; d < DOMAINS; d++) {
+        domain[d].id = (domid_t)d;
+        domain[d].vcpu_max = VCPUS;
+        for (unsigned i = 0; i < VCPUS; i++) {
+            domain[d].vcpu[i] = &vcpu[d][i];
+            vcpu[d][i].domain = &domain[d];
+            vcpu[d][i].id = i;
+            vcpu[d][i].info = &info[d][i];
+            sched_vcpu_init(&vcpu[d][i]);
+        }
+    }
+    settle();
+    return 0;
+}
+
+/* All vCPUs stop, so that the next test finds empty pCPUs. */
+static int stop(void **state)
+{
+    (void)state;
+    on_save = NULL;
+    on_relax = NULL;
+    for (unsigned d = 0; d < DOMAINS; d++)
+        for (unsigned i = 0; i < VCPUS; i++)
+            sched_vcpu_down(&vcpu[d][i]);
+    settle();
+    for (unsigned p = 0; p < PCPUS; p++)
+        assert_null(loaded[p]);
+    return 0;
+}
+
+static bool may_run(const struct vcpu *v)
+{
+    return v->sched.up && !v->sched.blocked && !v->sched.pause_count;
+}
+
+static unsigned place_of(const struct vcpu *v)
+{
+    for (unsigned p = 0; p < PCPUS; p++)
+        if (loaded[p] == v)
+            return p;
+    return PCPUS;
+}
+
+/* ---- random work ---- */
+
+static uint32_t rng;
+
+static uint32_t rnd(uint32_t limit)
+{
+    rng = rng * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)(rng >> 4) * limit >> 28);
+}
+
+static void check_vcpu(struct vcpu *v)
+{
+    struct vcpu_runstate_info rs;
+    unsigned p = place_of(v);
+    uint64_t sum = 0;
+
+    assert_int_equal(v->sched.on_pcpu, p < PCPUS);
+    if (p < PCPUS)
+        assert_true(may_run(v));
+    sched_runstate(v, &rs);
+    for (int i = 0; i < 4; i++)
+        sum += rs.time[i];
+    assert_int_equal(sum, fake.now_ns - 1);
+    assert_int_equal(rs.time[RUNSTATE_running], sched_cpu_time(v));
+    if (p < PCPUS)
+        assert_int_equal(rs.state, RUNSTATE_running);
+    else if (may_run(v))
+        assert_int_equal(rs.state, RUNSTATE_runnable);
+    else
+        assert_int_equal(rs.state,
+                         v->sched.up && v->sched.blocked ? RUNSTATE_blocked : RUNSTATE_offline);
+}
+
+static void check(void)
+{
+    uint64_t ran = 0, idle = 0;
+
+    for (unsigned d = 0; d < DOMAINS; d++)
+        for (unsigned i = 0; i < VCPUS; i++) {
+            struct vcpu *v = &vcpu[d][i];
+            check_vcpu(v);
+            ran += sched_cpu_time(v);
+            if (place_of(v) == PCPUS && may_run(v) && !domain[d].sched.group.cap)
+                for (unsigned p = 0; p < PCPUS; p++)
+                    if (v->sched.hard_affinity >> p & 1)
+                        assert_non_null(loaded[p]);
+        }
+    for (unsigned p = 0; p < PCPUS; p++)
+        idle += sched_idle_time(p);
+    assert_int_equal(ran + idle, PCPUS * (fake.now_ns - 1));
+}
+
+static void act_of_a_guest(unsigned p)
+{
+    fake.pcpu = p;
+    if (!loaded[p])
+        return;
+    switch (rnd(4)) {
+    case 0:
+        sched_block_current();
+        break;
+    case 1:
+        sched_poll_current();
+        break;
+    case 2:
+        sched_yield_current();
+        break;
+    case 3:
+        sched_vcpu_down(loaded[p]);
+        break;
+    }
+}
+
+static void act_from_outside(struct vcpu *v)
+{
+    uint64_t mask = 1 + rnd((1U << PCPUS) - 1);
+
+    fake.pcpu = rnd(PCPUS);
+    switch (rnd(8)) {
+    case 0:
+    case 1:
+        sched_vcpu_up(v);
+        break;
+    case 2:
+    case 3:
+        sched_wake(v);
+        break;
+    case 4:
+        if (v->sched.pause_count)
+            sched_unpause(v);
+        break;
+    case 5:
+        sched_pause(v);
+        if (rnd(2))
+            sched_unpause(v); /* before its pCPU looked */
+        break;
+    case 6:
+        assert_int_equal(sched_set_affinity(v, &mask, rnd(2) ? &mask : NULL), 0);
+        break;
+    case 7:
+        assert_int_equal(sched_set_params(v->domain, 1 + rnd(1000), rnd(3) ? 0 : 1 + rnd(250)), 0);
+        break;
+    }
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 60; round++) {
+        start(NULL);
+        rng = round + 1;
+        for (unsigned step = 0; step < 400; step++) {
+            if (rnd(3) == 0)
+                act_of_a_guest(rnd(PCPUS));
+            else
+                act_from_outside(&vcpu[rnd(DOMAINS)][rnd(VCPUS)]);
+            if (rnd(4) == 0)
+                continue; /* the next thing happens before anybody looked */
+            settle();
+            check();
+            pass(rnd(2 * MS));
+            check();
+        }
+        settle();
+        stop(NULL);
+    }
+}
+
+/* ---- cases ---- */
+
+static void test_up_and_down(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    sched_vcpu_up(v);
+    settle();
+    assert_true(place_of(v) < PCPUS);
+    sched_vcpu_down(v);
+    assert_true(resched[place_of(v)]);
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+    sched_wait_off_pcpu(v); /* returns at once */
+}
+
+static void run_one(struct vcpu *v)
+{
+    sched_vcpu_up(v);
+    settle();
+    fake.pcpu = place_of(v);
+    assert_ptr_equal(current_vcpu(), v);
+}
+
+static void test_block_and_wake(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    sched_block_current();
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+    pass(3 * MS);
+    sched_wake(v);
+    settle();
+    assert_true(place_of(v) < PCPUS);
+    sched_wake(v); /* nothing to wake */
+    settle();
+    assert_true(place_of(v) < PCPUS);
+}
+
+/* The event came just before the vCPU blocked: it goes on. */
+static void test_block_with_an_event_pending(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    v->info->evtchn_upcall_pending = 1;
+    sched_block_current();
+    settle();
+    assert_true(place_of(v) < PCPUS);
+    /* Masked, it does not count. */
+    fake.pcpu = place_of(v);
+    v->info->evtchn_upcall_mask = 1;
+    sched_block_current();
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+}
+
+/* The sender is on another pCPU, between the mark and the switch. */
+static void test_wake_before_the_switch(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    unsigned p;
+    (void)state;
+    run_one(v);
+    p = fake.pcpu;
+    sched_block_current();
+    fake.pcpu = (p + 1) % PCPUS;
+    sched_wake(v);
+    settle();
+    assert_int_equal(place_of(v), p);
+}
+
+static void test_pauses_count(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    sched_pause(v);
+    sched_pause(v);
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+    sched_unpause(v);
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+    sched_unpause(v);
+    settle();
+    assert_true(place_of(v) < PCPUS);
+}
+
+/* Paused while blocked, woken while paused. */
+static void test_wake_while_paused(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    sched_block_current();
+    settle();
+    sched_pause(v);
+    sched_wake(v);
+    settle();
+    assert_int_equal(place_of(v), PCPUS);
+    sched_unpause(v);
+    settle();
+    assert_true(place_of(v) < PCPUS);
+}
+
+static struct vcpu *watched;
+static unsigned relaxed, saved_on;
+
+/* Another pCPU looks at the queue while the registers of v are still being saved here. */
+static void other_pcpu_picks_it(struct vcpu *v)
+{
+    if (v != watched)
+        return;
+    saved_on = fake.pcpu;
+    on_save = NULL;
+    run_on((saved_on + 1) % PCPUS);
+    fake.pcpu = saved_on;
+}
+
+static void the_save_ends(void)
+{
+    assert_true(watched->sched.on_pcpu);
+    assert_int_equal(place_of(watched), PCPUS); /* not loaded yet */
+    relaxed++;
+    watched->sched.on_pcpu = false;
+}
+
+static void test_load_waits_for_the_save(void **state)
+{
+    uint64_t one = 1, both = 3, other = 2;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
+    (void)state;
+    /* a alone on pCPU 0; then it must leave for pCPU 1. */
+    sched_set_affinity(a, &one, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    settle();
+    assert_int_equal(place_of(a), 0);
+    pass(MS);
+    sched_set_affinity(a, &both, NULL);
+    settle();
+    sched_set_affinity(a, &other, NULL);
+    watched = a;
+    relaxed = 0;
+    on_save = other_pcpu_picks_it;
+    on_relax = the_save_ends;
+    run_on(0);
+    assert_int_equal(relaxed, 1);
+    assert_int_equal(place_of(a), 1);
+    on_relax = NULL;
+    a->sched.on_pcpu = true; /* the test's own "end of the save" came twice */
+}
+
+static unsigned waits;
+
+static void the_other_pcpu_goes_on(void)
+{
+    waits++;
+    run_on(place_of(watched));
+    fake.pcpu = 3;
+}
+
+static void test_wait_off_pcpu(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    assert_int_not_equal(fake.pcpu, 3);
+    watched = v;
+    waits = 0;
+    on_relax = the_other_pcpu_goes_on;
+    fake.pcpu = 3;
+    sched_pause(v);
+    sched_wait_off_pcpu(v);
+    assert_int_equal(waits, 1);
+    assert_int_equal(place_of(v), PCPUS);
+    sched_unpause(v);
+    settle();
+}
+
+/* Chosen, but not loaded yet: that is not off. */
+static void wait_sees_the_choice(struct vcpu *v)
+{
+    (void)v;
+    if (watched->sched.wfq.state == WFQ_RUNNING && !watched->sched.on_pcpu)
+        waits++;
+}
+
+static void test_wait_sees_one_that_is_being_loaded(void **state)
+{
+    uint64_t one = 1;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
+    (void)state;
+    sched_set_affinity(a, &one, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    settle();
+    pass(MS);
+    watched = b;
+    waits = 0;
+    on_save = wait_sees_the_choice;
+    sched_vcpu_up(b);
+    settle();
+    assert_int_equal(waits, 1);
+}
+
+static void test_affinity(void **state)
+{
+    uint64_t none = 0x100, second = 2;
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    assert_int_equal(sched_set_affinity(v, &none, NULL), -XEN_EINVAL);
+    run_one(v);
+    sched_set_affinity(v, &second, NULL);
+    settle();
+    assert_int_equal(place_of(v), 1);
+    pass(5 * MS);
+    assert_int_equal(place_of(v), 1);
+}
+
+static void test_params(void **state)
+{
+    unsigned weight, cap;
+    (void)state;
+    sched_get_params(&domain[0], &weight, &cap);
+    assert_int_equal(weight, SCHED_WEIGHT_DEFAULT);
+    assert_int_equal(cap, 0);
+    assert_int_equal(sched_set_params(&domain[0], 0, 0), -XEN_EINVAL);
+    assert_int_equal(sched_set_params(&domain[0], 65536, 0), -XEN_EINVAL);
+    assert_int_equal(sched_set_params(&domain[0], 65535, 50), 0);
+    sched_get_params(&domain[0], &weight, &cap);
+    assert_int_equal(weight, 65535);
+    assert_int_equal(cap, 50);
+}
+
+/* Two hogs on one pCPU, weights 1 to 3; then the heavy one is capped. */
+static void test_shares_and_cap(void **state)
+{
+    uint64_t one = 1, before;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
+    (void)state;
+    sched_set_params(&domain[0], 100, 0);
+    sched_set_params(&domain[1], 300, 0);
+    sched_set_affinity(a, &one, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    sched_vcpu_up(b);
+    pass(400 * MS);
+    assert_in_range(sched_cpu_time(a), 97 * MS, 103 * MS);
+    sched_set_params(&domain[1], 300, 20);
+    pass(20 * MS);
+    before = sched_cpu_time(b);
+    pass(400 * MS);
+    assert_in_range(sched_cpu_time(b) - before, 76 * MS, 84 * MS);
+    /* And with nobody else. */
+    sched_vcpu_down(a);
+    before = sched_cpu_time(b);
+    pass(400 * MS);
+    assert_in_range(sched_cpu_time(b) - before, 76 * MS, 84 * MS);
+}
+
+/* No interrupts for a vCPU that nobody competes with. */
+static void test_alone_without_quantum(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    assert_true(fake.timer[place_of(v)] == UINT64_MAX);
+}
+
+static void test_yield(void **state)
+{
+    uint64_t one = 1;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
+    struct vcpu *first;
+    (void)state;
+    sched_set_affinity(a, &one, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    sched_vcpu_up(b);
+    settle();
+    for (unsigned i = 0; i < 10; i++) {
+        first = loaded[0];
+        fake.pcpu = 0;
+        sched_yield_current();
+        settle();
+        assert_non_null(loaded[0]);
+        assert_ptr_not_equal(loaded[0], first);
+    }
+}
+
+static void test_kick(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    sched_kick(v); /* here: delivered on the way out */
+    assert_int_equal(ipis, 0);
+    fake.pcpu = 3;
+    sched_kick(v);
+    assert_int_equal(ipis, 1);
+    fake.pcpu = place_of(v);
+    sched_block_current();
+    settle();
+    sched_kick(v);
+    settle();
+    assert_true(place_of(v) < PCPUS);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random),
+        CASE(test_up_and_down),
+        CASE(test_block_and_wake),
+        CASE(test_block_with_an_event_pending),
+        CASE(test_wake_before_the_switch),
+        CASE(test_pauses_count),
+        CASE(test_wake_while_paused),
+        CASE(test_load_waits_for_the_save),
+        CASE(test_wait_off_pcpu),
+        CASE(test_wait_sees_one_that_is_being_loaded),
+        CASE(test_affinity),
+        CASE(test_params),
+        CASE(test_shares_and_cap),
+        CASE(test_alone_without_quantum),
+        CASE(test_yield),
+        CASE(test_kick),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
