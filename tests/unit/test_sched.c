@@ -489,12 +489,30 @@ static void test_wait_off_pcpu(void **state)
     settle();
 }
 
-/* Chosen, but not loaded yet: that is not off. */
-static void wait_sees_the_choice(struct vcpu *v)
+/* Chosen, but not loaded yet: that is not off. The wait never ends while this pCPU does not go on:
+ * it ends the test. */
+static jmp_buf waiting;
+
+static void stop_waiting(void)
 {
+    waits++;
+    longjmp(waiting, 1);
+}
+
+static void wait_for_the_chosen(struct vcpu *v)
+{
+    unsigned here = fake.pcpu;
+
     (void)v;
-    if (watched->sched.wfq.state == WFQ_RUNNING && !watched->sched.on_pcpu)
-        waits++;
+    on_save = NULL;
+    assert_int_equal(watched->sched.wfq.state, WFQ_RUNNING);
+    assert_false(watched->sched.on_pcpu);
+    fake.pcpu = 3;
+    on_relax = stop_waiting;
+    if (!setjmp(waiting))
+        sched_wait_off_pcpu(watched);
+    on_relax = NULL;
+    fake.pcpu = here;
 }
 
 static void test_wait_sees_one_that_is_being_loaded(void **state)
@@ -509,10 +527,51 @@ static void test_wait_sees_one_that_is_being_loaded(void **state)
     pass(MS);
     watched = b;
     waits = 0;
-    on_save = wait_sees_the_choice;
+    on_save = wait_for_the_chosen;
     sched_vcpu_up(b);
     settle();
     assert_int_equal(waits, 1);
+}
+
+/* Two pCPUs idle. The first is told of a, but b came meanwhile and is first in the queue: a goes to
+ * the second. */
+static void test_a_kick_that_is_taken_by_another(void **state)
+{
+    uint64_t one = 1, both = 3;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
+    (void)state;
+    sched_set_affinity(a, &both, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    settle();
+    pass(MS / 2);
+    sched_vcpu_down(a);
+    settle();
+    sched_vcpu_up(a);
+    assert_true(resched[0] && !resched[1]);
+    sched_vcpu_up(b);
+    settle();
+    assert_int_equal(place_of(b), 0);
+    assert_int_equal(place_of(a), 1);
+}
+
+/* b has pCPU 1 to itself and no quantum, until a is displaced from pCPU 0 and may run there too. */
+static void test_a_displaced_one_ends_a_lone_run(void **state)
+{
+    uint64_t one = 1, two = 2, both = 3;
+    struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0], *c = &vcpu[2][0];
+    (void)state;
+    sched_set_affinity(a, &both, NULL);
+    sched_set_affinity(b, &two, NULL);
+    sched_set_affinity(c, &one, NULL);
+    sched_vcpu_up(a);
+    sched_vcpu_up(b);
+    settle();
+    pass(5 * MS);
+    sched_vcpu_up(c);
+    pass(300 * MS);
+    assert_in_range(sched_cpu_time(a), 190 * MS, 215 * MS);
+    assert_in_range(sched_cpu_time(b), 190 * MS, 215 * MS);
 }
 
 static void test_affinity(void **state)
@@ -633,6 +692,8 @@ int main(void)
         CASE(test_load_waits_for_the_save),
         CASE(test_wait_off_pcpu),
         CASE(test_wait_sees_one_that_is_being_loaded),
+        CASE(test_a_kick_that_is_taken_by_another),
+        CASE(test_a_displaced_one_ends_a_lone_run),
         CASE(test_affinity),
         CASE(test_params),
         CASE(test_shares_and_cap),
