@@ -23,8 +23,9 @@ static inline uint64_t pattern_next(uint64_t *state)
 /* `sector` is 512 bytes. */
 static inline void pattern_fill(void *sector, uint64_t seed, uint64_t number)
 {
-    uint64_t state = (seed ^ (number + 1) * 0xd1342543de82ef95) | 1, *words = sector;
+    uint64_t state = seed ^ (number + 1) * 0xd1342543de82ef95, *words = sector;
 
+    state = state ? state : 1; /* of 0 comes only 0 */
     for (int i = 0; i < PATTERN_WORDS; i++) {
         words[i] = pattern_next(&state);
     }

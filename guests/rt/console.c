@@ -18,6 +18,7 @@
 #include "smp.h"
 #include "start.h"
 #include "thread.h"
+#include "thread_internal.h"
 
 #define WAIT_NS \
     100000000UL /* looks at a full ring again after this, should a notification be missing */
@@ -98,7 +99,7 @@ static void output_end(bool saved)
 
 static void output_wait_room(bool upcalls_masked)
 {
-    if (input_ready && smp_id() == 0 && !upcalls_masked) {
+    if (input_ready && smp_id() == 0 && !upcalls_masked && thread_may_wait()) {
         wait_event_timeout(&output_wait, ring_room() > 1, WAIT_NS);
     } else {
         hypercall_sched_op(SCHEDOP_yield, NULL);

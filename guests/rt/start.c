@@ -2,14 +2,9 @@
 /* Start of day in C: the order in which the runtime comes up. See start.h. */
 #include "start.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "clock.h"
 #include "console.h"
 #include "event.h"
-#include "hv/lib/ctype.h"
 #include "hypercall.h"
 #include "mm.h"
 #include "pt.h"
@@ -63,47 +58,6 @@ bool start_is_dom0(void)
 const char *start_cmdline(void)
 {
     return (const char *)start_info->cmd_line;
-}
-
-bool start_option(const char *name, char *value, size_t size)
-{
-    const char *at = start_cmdline();
-    size_t name_length = strlen(name);
-    bool found = false;
-
-    for (;;) {
-        at += strspn(at, " \t\r\n");
-        size_t length = strcspn(at, " \t\r\n");
-        const char *word = at;
-
-        if (!length) {
-            return found;
-        }
-        at += length;
-        if (length < name_length || memcmp(word, name, name_length) != 0) {
-            continue;
-        }
-        if (length == name_length) {
-            snprintf(value, size, "1");
-            found = true;
-        } else if (word[name_length] == '=') {
-            snprintf(value, size, "%.*s", (int)(length - name_length - 1), word + name_length + 1);
-            found = true;
-        }
-    }
-}
-
-uint64_t start_option_u64(const char *name, uint64_t absent)
-{
-    char text[32];
-    char *end;
-    uint64_t value;
-
-    if (!start_option(name, text, sizeof(text)) || !is_digit(text[0])) {
-        return absent;
-    }
-    value = strtoull(text, &end, text[1] == 'x' ? 16 : 10);
-    return *end ? absent : value;
 }
 
 const void *start_module(size_t *bytes)

@@ -245,6 +245,11 @@ void thread_init(void)
     clock_init(wake_sleepers);
 }
 
+bool thread_may_wait(void)
+{
+    return !current->waitq && current->state == READY;
+}
+
 struct thread *thread_self(void)
 {
     return current;
@@ -304,6 +309,9 @@ void waitq_prepare(struct waitq *wq)
 {
     bool saved = event_upcalls_save();
 
+    if (current->waitq && current->waitq != wq) {
+        panic("thread %s waits inside the condition of another wait", current->name);
+    }
     if (!current->waitq) {
         struct thread **at = &wq->first;
 

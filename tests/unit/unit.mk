@@ -49,6 +49,7 @@ unit_wfq := sched/wfq.c
 unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 
+unit_options := guests/rt/options.c
 
 # --- how they are built -----------------------------------------------------------------------
 
