@@ -138,6 +138,7 @@ test:
 	$(PYTHON) -m pytest tests/boot --junitxml=$(OUT)/junit.xml
 
 lint:
+	@tests/deps.sh clang-format clang-tidy cppcheck
 	@tests/lint.sh
 
 clean:

@@ -13,7 +13,7 @@
 #define BOOT_CMDLINE 1024
 
 struct boot_module {
-    maddr_t start, end; /* bytes; kept out of the frame allocator until boot_module_free() */
+    maddr_t start, end; /* bytes; kept out of the frame allocator until boot_modules_free() */
     char cmdline[256];
 };
 
@@ -37,5 +37,7 @@ extern struct boot_info boot_info;
 bool boot_option(const char *name, char *buf, unsigned size);
 /* Contents of a module in the map of all memory. */
 void *boot_module_data(unsigned i);
+/* Gives the memory of all modules to the frame allocator: nobody may look at them any more. */
+void boot_modules_free(void);
 
 #endif

@@ -53,6 +53,7 @@ static void main_on_pcpu(void)
              arch_pcpu_count() == 1 ? "" : "s", arch_time_ns() / 1000);
     arch_serial_irq_init(); /* before domain 0 may ask for input */
     dom0_create();          /* reads the device tree */
+    boot_modules_free();
     console_init();
     pcpu_start();
 }

@@ -148,24 +148,40 @@ static struct frame *take_block(unsigned order)
 
 /* ---- public ---- */
 
+/* Frames [n, end), none of them known yet, become free blocks as large as alignment allows. */
+static void add_run(uint64_t n, uint64_t end)
+{
+    frames.free += end - n;
+    frames.total += end - n;
+    if (end > frames.max)
+        frames.max = end;
+    while (n < end) {
+        unsigned order = 0;
+
+        while (order + 1 < ORDERS && !(n & ((2UL << order) - 1)) && n + (2UL << order) <= end)
+            order++;
+        for (uint64_t i = n; i < n + (1UL << order); i++)
+            frames.table[i] = (struct frame){
+                .owner = DOMID_INVALID, .order = NOT_A_BLOCK, .flags = FRAME_RAM | FRAME_DIRTY};
+        insert_block(n, order);
+        n += 1UL << order;
+    }
+}
+
 void frame_add_range(maddr_t start, maddr_t end)
 {
-    uint64_t first = (start + PAGE_SIZE - 1) >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+    uint64_t n = (start + PAGE_SIZE - 1) >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
 
     if (last > frames.table_frames)
         last = frames.table_frames;
     spin_lock(&frames.lock);
-    for (uint64_t n = first; n < last; n++) {
-        struct frame *f = &frames.table[n];
-        if (f->flags & FRAME_RAM)
-            continue; /* given already */
-        *f = (struct frame){.owner = DOMID_INVALID, .flags = FRAME_RAM | FRAME_DIRTY};
-        f->order = NOT_A_BLOCK;
-        insert_block(n, 0);
-        frames.free++;
-        frames.total++;
-        if (n >= frames.max)
-            frames.max = n + 1;
+    while (n < last) {
+        uint64_t run = n;
+
+        while (run < last && !(frames.table[run].flags & FRAME_RAM))
+            run++;
+        add_run(n, run);
+        n = run + 1; /* the frame at `run`, if any, was given already */
     }
     spin_unlock(&frames.lock);
 }

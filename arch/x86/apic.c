@@ -128,6 +128,7 @@ void apic_pcpu_init(void)
     reg_write(REG_LVT_TIMER, APIC_VECTOR_TIMER | (deadline_mode ? LVT_TSC_DEADLINE : 0));
     /* The mode must be set before the deadline is written (SDM vol. 3, 11.5.4.1). */
     __asm__ volatile("mfence" : : : "memory");
+    this_pcpu()->timer_deadline = 0; /* whatever was set before is not ours */
     arch_timer_program(~0UL);
 }
 
@@ -168,6 +169,8 @@ void arch_timer_program(uint64_t deadline_ns)
 {
     uint64_t now, ticks = 0;
 
+    if (this_pcpu()->timer_deadline == deadline_ns)
+        return;
     this_pcpu()->timer_deadline = deadline_ns;
     if (deadline_mode) {
         /* 0 disarms; a past value fires at once. */
@@ -189,12 +192,11 @@ static void timer_fired(void)
 {
     uint64_t deadline = this_pcpu()->timer_deadline;
 
-    if (arch_time_ns() < deadline) {
+    this_pcpu()->timer_deadline = ~0UL; /* nothing is programmed any more */
+    if (arch_time_ns() < deadline)
         arch_timer_program(deadline); /* a step of a far deadline, or a few ticks early */
-        return;
-    }
-    this_pcpu()->timer_deadline = ~0UL;
-    timer_interrupt();
+    else
+        timer_interrupt();
 }
 
 /* ---- interrupts ---- */

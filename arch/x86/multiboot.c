@@ -15,6 +15,7 @@
 #include "hv/boot_info.h"
 #include "hv/lib/ctype.h"
 #include "hv/log.h"
+#include "mm/frame.h"
 
 struct boot_info boot_info;
 
@@ -224,4 +225,12 @@ bool boot_option(const char *name, char *buf, unsigned size)
 void *boot_module_data(unsigned i)
 {
     return (void *)(LAYOUT_RAM + boot_info.modules[i].start);
+}
+
+void boot_modules_free(void)
+{
+    /* Whole pages only: the ends may be shared. */
+    for (unsigned i = 0; i < boot_info.module_count; i++)
+        frame_add_range(boot_info.modules[i].start, boot_info.modules[i].end);
+    boot_info.module_count = 0;
 }
