@@ -146,8 +146,8 @@ static int populate(struct build *b)
         return fail(b, rc, "giving it memory");
     b->result.store_mfn = b->memory.frames[b->layout.store_pfn];
     b->result.console_mfn = b->memory.frames[b->layout.console_pfn];
-    /* What the kernel will find mapped begins as zeros: bss, rings, stack and gaps. */
-    rc = guestmem_write(&b->memory, 0, NULL, b->layout.mapped_pages << PAGE_SHIFT);
+    /* bss, gaps, rings and stack begin as zeros. The padding behind is free memory. */
+    rc = guestmem_write(&b->memory, 0, NULL, (b->layout.stack_pfn + 1) << PAGE_SHIFT);
     return rc < 0 ? fail(b, rc, "clearing its memory") : 0;
 }
 
