@@ -2,7 +2,8 @@
 /*
  * The functions of <string.h> that the hypervisor and the guests use. No locale, no state, no
  * memory of their own; legal everywhere. The copies use the processor's string instructions, which
- * have no alignment to get wrong and are fast where it matters (ERMS).
+ * have no alignment to get wrong and are fast where it matters (ERMS); eight bytes at a time,
+ * because an emulated processor takes one step for each element.
  */
 #include <stdint.h>
 #include <string.h>
@@ -13,7 +14,10 @@
 void *memcpy(void *restrict to, const void *restrict from, size_t count)
 {
     void *at = to;
+    size_t quads = count / 8;
 
+    count %= 8;
+    asm volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(quads) : : "memory");
     asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(count) : : "memory");
     return to;
 }
@@ -37,7 +41,13 @@ void *memmove(void *to, const void *from, size_t count)
 void *memset(void *to, int byte, size_t count)
 {
     void *at = to;
+    size_t quads = count / 8;
 
+    count %= 8;
+    asm volatile("rep stosq"
+                 : "+D"(at), "+c"(quads)
+                 : "a"((unsigned char)byte * 0x0101010101010101UL)
+                 : "memory");
     asm volatile("rep stosb" : "+D"(at), "+c"(count) : "a"(byte) : "memory");
     return to;
 }
