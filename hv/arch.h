@@ -74,6 +74,8 @@ void arch_msi_message(int vector, unsigned pcpu, uint64_t *address, uint32_t *da
 void *arch_map_mmio(maddr_t maddr, size_t bytes); /* uncached, hypervisor's own; never unmapped */
 
 /* ---- machine ---- */
+struct wallclock_date;
+bool arch_read_rtc(struct wallclock_date *date); /* the machine's clock, UTC; false: none */
 uint32_t arch_cpu_khz(void);                       /* of the time stamp counter */
 void arch_cpu_capabilities(uint32_t words[8]);     /* as in xen_sysctl_physinfo.hw_cap */
 void arch_power_off(void) __attribute__((noreturn)); /* ACPI S5 */

@@ -21,6 +21,7 @@
 #include "hv/domain.h"
 #include "hv/hypercall_page.h"
 #include "hv/log.h"
+#include "hv/wallclock.h"
 #include "io/mmio.h"
 #include "mm/frame.h"
 
@@ -252,6 +253,7 @@ void dom0_create(void)
     read_tree(&b);
     read_kernel(&b);
     mmio_init();
+    wallclock_init();
     make_domain(&b);
     get_memory(&b);
     load_kernel(&b);

@@ -16,6 +16,7 @@
 #include "hv/grant.h"
 #include "hv/log.h"
 #include "hv/vcpu.h"
+#include "hv/wallclock.h"
 #include "mm/frame.h"
 #include "mm/heap.h"
 
@@ -167,6 +168,7 @@ static long make_shared_info(struct domain *d)
     d->shared = frame_map(d->shared_mfn);
     for (unsigned i = 0; i < VCPU_MAX; i++)
         d->shared->vcpu_info[i].evtchn_upcall_mask = 1;
+    wallclock_show(d);
     if (!frame_get(frame_of(d->shared_mfn), DOMID_XEN))
         panic("shared_info frame is not ours");
     paging_lock(d->paging);

@@ -13,6 +13,7 @@
 #include "hv/hypercall_page.h"
 #include "hv/log.h"
 #include "hv/memory_map.h"
+#include "hv/wallclock.h"
 #include "mm/guest.h"
 
 #define TSC_MODE_DEFAULT       0
@@ -202,6 +203,10 @@ static long living(struct vcpu *caller, struct domain *d, struct xen_domctl *op,
     case XEN_DOMCTL_gettscinfo:
         *copy_back = true;
         get_tsc(d, &op->u.tsc_info);
+        return 0;
+    case XEN_DOMCTL_settimeoffset:
+        d->time_offset = (uint64_t)op->u.settimeoffset.time_offset_seconds;
+        wallclock_show(d);
         return 0;
     case XEN_DOMCTL_setdomainhandle:
         memcpy(d->handle, op->u.setdomainhandle.handle, sizeof d->handle);

@@ -7,6 +7,7 @@
 #include "hv/control.h"
 #include "hv/domain.h"
 #include "hv/log.h"
+#include "hv/wallclock.h"
 #include "mm/guest.h"
 #include "mm/heap.h"
 
@@ -31,6 +32,8 @@ long domctl_set_context(struct vcpu *caller, struct domain *d, struct xen_domctl
         rc = arch_vcpu_set_context(v, ctx);
         if (!rc) {
             v->initialised = true;
+            if (!v->id)
+                wallclock_show(d); /* the builder may have cleared the page */
             if (ctx->flags & VGCF_online)
                 sched_vcpu_up(v);
             else

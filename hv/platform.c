@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * platform_op: switching the machine off, and where UEFI left its tables. Domain 0 only (the
+ * platform_op: the time of day, idle times, switching the machine off. Domain 0 only (the
  * hypercall table sees to that).
  */
 #include <stdint.h>
@@ -8,10 +8,11 @@
 #include <xen/xen.h>
 #include <xen/platform.h>
 #include "hv/arch.h"
-#include "hv/boot_info.h"
+#include "hv/control.h"
 #include "hv/domain.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
+#include "hv/wallclock.h"
 #include "mm/guest.h"
 
 #define CPUMAP_MAX 4096 /* bits of a CPU bitmap: more is a mistake */
@@ -63,6 +64,19 @@ static long get_idle_time(struct xenpf_getidletime *op)
     return 0;
 }
 
+#define NS_PER_S 1000000000U
+
+static long set_time(struct domain *d, uint64_t seconds, uint32_t ns, uint64_t system_time)
+{
+    if (ns >= NS_PER_S || seconds > UINT64_MAX / NS_PER_S - 1)
+        return refuse(d, -XEN_EINVAL, "time of day %lu s %u ns", seconds, ns);
+    if (!control_trylock())
+        return -XEN_ERESTART;
+    wallclock_set(seconds, ns, system_time);
+    control_unlock();
+    return 0;
+}
+
 long hypercall_platform_op(struct vcpu *v, struct hypercall *call)
 {
     struct xen_platform_op op;
@@ -73,6 +87,14 @@ long hypercall_platform_op(struct vcpu *v, struct hypercall *call)
     if (op.interface_version != XENPF_INTERFACE_VERSION)
         return refuse(v->domain, -XEN_EACCES, "platform_op interface %x", op.interface_version);
     switch (op.cmd) {
+    case XENPF_settime32:
+        return set_time(v->domain, op.u.settime32.secs, op.u.settime32.nsecs,
+                        op.u.settime32.system_time);
+    case XENPF_settime64:
+        if (op.u.settime64.mbz)
+            return -XEN_EINVAL;
+        return set_time(v->domain, op.u.settime64.secs, op.u.settime64.nsecs,
+                        op.u.settime64.system_time);
     case XENPF_enter_acpi_sleep:
         return enter_sleep(v->domain, &op.u.enter_acpi_sleep);
     case XENPF_firmware_info:

@@ -43,6 +43,7 @@ unit_p2m   := $(mm_all)
 unit_memory := hv/memory.c hv/reservation.c hv/memory_map.c mm/guest.c $(mm_all)
 unit_dom0 := hv/elf.c hv/dom0_layout.c hv/hypercall_page.c
 unit_conline := hv/console_line.c
+unit_wallclock := hv/wallclock.c
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_wfq := sched/wfq.c
