@@ -233,9 +233,9 @@ void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t l
 void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
                     uint64_t flags);
 void rmap_clear(struct paging *p, struct shadow *s, unsigned slot);
-void rmap_remove_all(struct paging *p, struct gfn_record *r);    /* every leaf that maps it */
-bool rmap_write_protect(struct paging *p, struct gfn_record *r); /* true: something was writable */
-void rmap_unhook(struct paging *p, struct shadow *s);            /* out of all its parents */
+void rmap_remove_all(struct paging *p, struct gfn_record *r); /* every leaf that maps it */
+void rmap_write_protect(struct paging *p, struct gfn_record *r);
+void rmap_unhook(struct paging *p, struct shadow *s); /* out of all its parents */
 
 /* ---- shadow_pool.c ---- */
 long pool_init(struct paging *p, unsigned pages);

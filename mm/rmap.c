@@ -112,10 +112,8 @@ void rmap_remove_all(struct paging *p, struct gfn_record *r)
         rmap_set_leaf(p, &p->shadow[r->rmap >> SLOT_BITS], r->rmap % SLOTS, 0, NULL);
 }
 
-bool rmap_write_protect(struct paging *p, struct gfn_record *r)
+void rmap_write_protect(struct paging *p, struct gfn_record *r)
 {
-    bool any = r->writable != 0;
-
     for (uint32_t id = r->rmap; id && r->writable; id = link_of(p, id)->next) {
         struct shadow *s = &p->shadow[id >> SLOT_BITS];
         uint64_t leaf = s->table[id % SLOTS];
@@ -124,7 +122,6 @@ bool rmap_write_protect(struct paging *p, struct gfn_record *r)
             rmap_set_leaf(p, s, id % SLOTS, leaf & ~(PTE_RW | PTE_D), r);
     }
     ASSERT(r->writable == 0);
-    return any;
 }
 
 void rmap_unhook(struct paging *p, struct shadow *s)

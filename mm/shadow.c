@@ -78,6 +78,16 @@ void shadow_follow(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned s
     }
 }
 
+/* Entries removed before this time may be cached still. */
+static uint64_t removal_stamp(struct paging *p)
+{
+    if (p->removed) {
+        p->removed = false;
+        p->removed_stamp = tlb_stamp();
+    }
+    return p->removed_stamp;
+}
+
 /* ---- one table ---- */
 
 bool shadow_protect(struct paging *p, struct gfn_record *r)
@@ -88,10 +98,10 @@ bool shadow_protect(struct paging *p, struct gfn_record *r)
         return false;
     /* The last foreign writer is gone, but maybe not yet from every TLB (paging_alias_put). */
     tlb_wait_safe(__atomic_load_n(&f->stamp, __ATOMIC_ACQUIRE));
-    if (rmap_write_protect(p, r)) {
-        tlb_flush_pcpus(__atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
-        p->count.flushes++;
-    }
+    rmap_write_protect(p, r);
+    /* Even if nothing was writable: a mapping that went earlier may be in a TLB until the guest
+     * asks for a flush. */
+    tlb_flush_pcpus_since(__atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST), removal_stamp(p));
     return true;
 }
 
@@ -284,16 +294,6 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
 }
 
 /* ---- what the guest asks to flush ---- */
-
-/* Entries removed before this time may be cached still. */
-static uint64_t removal_stamp(struct paging *p)
-{
-    if (p->removed) {
-        p->removed = false;
-        p->removed_stamp = tlb_stamp();
-    }
-    return p->removed_stamp;
-}
 
 void shadow_flush_local(struct paging *p)
 {

@@ -154,6 +154,7 @@ void load_root(unsigned vcpu)
     paging_lock(w.p);
     mfn_t root = shadow_root(w.p, &w.v[vcpu]);
     paging_unlock(w.p);
+    w.running[vcpu] = mfn_valid(root);
     if (mfn_valid(root)) {
         cpus[vcpu].cr3 = root;
         arch_tlb_flush_all();

@@ -30,6 +30,7 @@ struct world {
     struct paging *p;     /* the guest, domain 1 */
     struct paging *other; /* domain 2, whose frames are lent */
     struct paging_vcpu v[VCPUS];
+    bool running[VCPUS]; /* it has a root for its mode; else it would have crashed */
     uint64_t frames_before, heap_before;
     bool no_cache;       /* the processor caches nothing */
     bool (*evict)(void); /* shall it forget this cached translation now? NULL: never */
