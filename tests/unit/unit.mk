@@ -47,6 +47,7 @@ unit_wallclock := hv/wallclock.c
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_wfq := sched/wfq.c
+unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 
