@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seam: everything that an architecture must supply to hv/, mm/, sched/ and io/. The host's unit tests supply a fake one
- * (tests/unit/fake_arch.c). Interrupts are off in all of them unless said.
+ * The seam: everything that an architecture must supply to hv/, mm/, sched/ and io/. The host's
+ * unit tests supply a fake one (tests/unit/fake_arch.c). Interrupts are off in all of them unless
+ * said.
  */
 #ifndef HV_ARCH_H
 #define HV_ARCH_H
@@ -15,30 +16,36 @@ struct vcpu;
 struct domain;
 
 /* ---- pCPUs ---- */
-unsigned arch_pcpu_id(void);       /* this pCPU, 0 .. arch_pcpu_count() - 1 */
-unsigned arch_pcpu_count(void);    /* online */
-uint64_t arch_pcpu_mask(void);     /* online, a bit each */
-void arch_cpu_relax(void);         /* in every spin loop: pause, and tlb_serve_requests() */
+unsigned arch_pcpu_id(void);    /* this pCPU, 0 .. arch_pcpu_count() - 1 */
+unsigned arch_pcpu_count(void); /* online */
+uint64_t arch_pcpu_mask(void);  /* online, a bit each */
+void arch_cpu_relax(void);      /* in every spin loop: pause, and tlb_serve_requests() */
 void arch_halt_forever(void) __attribute__((noreturn)); /* all pCPUs stop */
 
-/* Reasons for an inter-processor interrupt; the handler sees only that something came, the cause is in memory. */
+/* Reasons for an inter-processor interrupt; the handler sees only that something came, the cause is
+ * in memory. */
 enum ipi { IPI_RESCHED, IPI_TLB };
 void arch_send_ipi(unsigned pcpu, enum ipi ipi);
 
-/* Set on a pCPU: before it returns to a guest or idles again, it calls sched_run(). Sends IPI_RESCHED if it is another one. */
+/* Set on a pCPU: before it returns to a guest or idles again, it calls sched_run(). Sends
+ * IPI_RESCHED if it is another one. */
 void arch_request_resched(unsigned pcpu);
-/* Wait for an interrupt with interrupts on, unless a resched request is pending; returns with interrupts off. */
+/* Wait for an interrupt with interrupts on, unless a resched request is pending; returns with
+ * interrupts off. */
 void arch_idle_wait(void);
 
 /* ---- time ---- */
 uint64_t arch_time_ns(void); /* ns since boot; monotonic, the same on all pCPUs */
-/* This pCPU's local timer: interrupt at deadline (ns of arch_time_ns(), may be past: soon), UINT64_MAX: off. */
+/* This pCPU's local timer: interrupt at deadline (ns of arch_time_ns(), may be past: soon),
+ * UINT64_MAX: off. */
 void arch_timer_program(uint64_t deadline_ns);
 
 /* ---- translations of this pCPU ---- */
-void arch_tlb_flush_all(void); /* drops every guest translation of this pCPU (then calls tlb_note_flushed) */
+void arch_tlb_flush_all(
+    void); /* drops every guest translation of this pCPU (then calls tlb_note_flushed) */
 void arch_tlb_flush_va(uint64_t va);
-/* The hypervisor's part of a new shadow root (L4 slots 257..271; 256 is the domain's machine-to-phys table). */
+/* The hypervisor's part of a new shadow root (L4 slots 257..271; 256 is the domain's
+ * machine-to-phys table). */
 void arch_root_init(uint64_t *root_l4);
 
 /* ---- frames: see mm/frame.h frame_map ---- */
@@ -50,15 +57,17 @@ size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
 
 /* ---- vCPUs (arch/x86/vcpu.c) ---- */
 struct vcpu_guest_context;
-long arch_vcpu_init(struct vcpu *v);    /* at creation, all zero: -ENOMEM */
+long arch_vcpu_init(struct vcpu *v); /* at creation, all zero: -ENOMEM */
 void arch_vcpu_free(struct vcpu *v);
 /* From XEN_DOMCTL_setvcpucontext and VCPUOP_initialise: checks everything, then acts. */
 long arch_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
-/* Called by the scheduler on the pCPU concerned: save everything of prev (NULL: was idle), load next (NULL: idle). */
+/* Called by the scheduler on the pCPU concerned: save everything of prev (NULL: was idle), load
+ * next (NULL: idle). */
 void arch_vcpu_save(struct vcpu *prev);
 void arch_vcpu_load(struct vcpu *next);
-/* The current vCPU's kernel root was replaced: load the new one (or crash the domain if it cannot be). */
+/* The current vCPU's kernel root was replaced: load the new one (or crash the domain if it cannot
+ * be). */
 void arch_root_changed(struct vcpu *v);
 /* Registers, top of stack and roots of a vCPU on the log. */
 void arch_vcpu_dump(const struct vcpu *v);
@@ -75,9 +84,9 @@ void *arch_map_mmio(maddr_t maddr, size_t bytes); /* uncached, hypervisor's own;
 
 /* ---- machine ---- */
 struct wallclock_date;
-bool arch_read_rtc(struct wallclock_date *date); /* the machine's clock, UTC; false: none */
-uint32_t arch_cpu_khz(void);                       /* of the time stamp counter */
-void arch_cpu_capabilities(uint32_t words[8]);     /* as in xen_sysctl_physinfo.hw_cap */
+bool arch_read_rtc(struct wallclock_date *date);     /* the machine's clock, UTC; false: none */
+uint32_t arch_cpu_khz(void);                         /* of the time stamp counter */
+void arch_cpu_capabilities(uint32_t words[8]);       /* as in xen_sysctl_physinfo.hw_cap */
 void arch_power_off(void) __attribute__((noreturn)); /* ACPI S5 */
 void arch_reboot(void) __attribute__((noreturn));
 uint8_t arch_in8(uint16_t port);

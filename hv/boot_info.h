@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the boot loader told us, in one form for multiboot2 (GRUB) and multiboot1 (QEMU's -kernel). Filled by arch/x86/multiboot.c
- * once, copied out of the loader's memory; read by everybody during boot.
+ * What the boot loader told us, in one form for multiboot2 (GRUB) and multiboot1 (QEMU's -kernel).
+ * Filled by arch/x86/multiboot.c once, copied out of the loader's memory; read by everybody during
+ * boot.
  */
 #ifndef HV_BOOT_INFO_H
 #define HV_BOOT_INFO_H
@@ -27,13 +28,15 @@ struct boot_info {
     unsigned module_count, range_count;
     struct boot_module modules[BOOT_MODULES];
     struct boot_range ranges[BOOT_RANGES];
-    maddr_t rsdp; /* address of the ACPI RSDP (a copy of the multiboot2 tag's content, or found in the BIOS area), 0: none */
+    maddr_t rsdp; /* address of the ACPI RSDP (a copy of the multiboot2 tag's content, or found in
+                     the BIOS area), 0: none */
     bool efi;
 };
 
 extern struct boot_info boot_info;
 
-/* The value of `name=value` on the command line, copied to buf; false if absent. A bare `name` gives "". */
+/* The value of `name=value` on the command line, copied to buf; false if absent. A bare `name`
+ * gives "". */
 bool boot_option(const char *name, char *buf, unsigned size);
 /* Contents of a module in the map of all memory. */
 void *boot_module_data(unsigned i);

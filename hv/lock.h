@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spin locks, and the one documented order in which they are taken: the order of enum lock_rank. A pCPU may take
- * a lock only if it holds none of the same or a later rank, except two of one kind by domain number
- * (spin_lock_pair). Debug builds keep the ranks held per pCPU and panic with both names on a wrong order.
+ * Spin locks, and the one documented order in which they are taken: the order of enum lock_rank. A
+ * pCPU may take a lock only if it holds none of the same or a later rank, except two of one kind by
+ * domain number (spin_lock_pair). Debug builds keep the ranks held per pCPU and panic with both
+ * names on a wrong order.
  *
  * Interrupts are off inside the hypervisor, so no lock needs to disable them. While a pCPU waits it
  * serves TLB-flush requests of others (arch_cpu_relax), so a holder may wait for a remote flush.
@@ -15,18 +16,19 @@
 
 /* Outermost first. Each line: what the lock covers. */
 enum lock_rank {
-    LOCK_DOMCTL,   /* one control operation (domctl, sysctl) at a time; domain list changes */
-    LOCK_DOMAIN,   /* domain.lock: life cycle state, vCPU bring-up, memory limits */
-    LOCK_GRANT,    /* grant_table.lock: entries, maptrack, table frames; granter's before mapper's paging lock */
-    LOCK_EVTCHN,   /* domain.event_lock: port table of one domain; two by domain number */
-    LOCK_PAGING,   /* paging.lock: p2m, shadows, reverse map, guest's entries; two by domain number */
-    LOCK_SCHED,    /* the run queue and every vCPU's scheduling state */
-    LOCK_TIMER,    /* one pCPU's timer heap */
-    LOCK_IRQ,      /* interrupt routing, MSI-X tables, PCI configuration access */
-    LOCK_DOMAINS,  /* the table of domains: look-ups only */
-    LOCK_HEAP,     /* small-object heap */
-    LOCK_FRAME,    /* free lists of machine frames */
-    LOCK_LOG,      /* log ring and serial port */
+    LOCK_DOMCTL, /* one control operation (domctl, sysctl) at a time; domain list changes */
+    LOCK_DOMAIN, /* domain.lock: life cycle state, vCPU bring-up, memory limits */
+    LOCK_GRANT,  /* grant_table.lock: entries, maptrack, table frames; granter's before mapper's
+                    paging lock */
+    LOCK_EVTCHN, /* domain.event_lock: port table of one domain; two by domain number */
+    LOCK_PAGING, /* paging.lock: p2m, shadows, reverse map, guest's entries; two by domain number */
+    LOCK_SCHED,  /* the run queue and every vCPU's scheduling state */
+    LOCK_TIMER,  /* one pCPU's timer heap */
+    LOCK_IRQ,    /* interrupt routing, MSI-X tables, PCI configuration access */
+    LOCK_DOMAINS, /* the table of domains: look-ups only */
+    LOCK_HEAP,    /* small-object heap */
+    LOCK_FRAME,   /* free lists of machine frames */
+    LOCK_LOG,     /* log ring and serial port */
     LOCK_RANKS
 };
 
@@ -48,7 +50,8 @@ void spin_unlock(struct spinlock *l);
 bool spin_trylock(struct spinlock *l);
 bool spin_held(const struct spinlock *l); /* by this pCPU */
 
-/* Two locks of one rank; the caller passes them in the order of their domains' numbers, b may be a or NULL. */
+/* Two locks of one rank; the caller passes them in the order of their domains' numbers, b may be a
+ * or NULL. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
 

@@ -2,10 +2,11 @@
 /*
  * Machine frames: who owns each, how many references it has, and the free lists.
  *
- * A frame is free, the hypervisor's own (owner DOMID_XEN), or a domain's. Ownership is one reference, each
- * p2m alias in another domain (grant or foreign map) and each hypervisor hold is one more. When the last goes, the
- * frame returns to the free lists, stamped with the TLB clock (invariant S3): it is given out again only after
- * every pCPU has flushed since the stamp, and scrubbed before a domain sees it.
+ * A frame is free, the hypervisor's own (owner DOMID_XEN), or a domain's. Ownership is one
+ * reference, each p2m alias in another domain (grant or foreign map) and each hypervisor hold is
+ * one more. When the last goes, the frame returns to the free lists, stamped with the TLB clock
+ * (invariant S3): it is given out again only after every pCPU has flushed since the stamp, and
+ * scrubbed before a domain sees it.
  *
  * MMIO has no frame record: frame_of() is NULL there.
  */
@@ -21,25 +22,31 @@ struct frame {
     uint8_t order;     /* of the block that it heads while free or allocated as a block */
     uint8_t flags;     /* FRAME_* */
     uint64_t stamp;    /* TLB clock when the last mapping went (S3) */
-    uint32_t writers;  /* atomic: writable aliases in other domains and hypervisor holds; not to be shadowed (S4) */
+    uint32_t writers;  /* atomic: writable aliases in other domains and hypervisor holds; not to be
+                          shadowed (S4) */
     uint32_t gfn_hint; /* unused by frame.c: low bits of the owner's gfn, for debugging */
     struct frame *next, *prev; /* free list */
 };
 
-#define FRAME_RAM   1 /* usable memory (the frame table also covers holes below the last RAM frame) */
+#define FRAME_RAM 1 /* usable memory (the frame table also covers holes below the last RAM frame) \
+                     */
 #define FRAME_DIRTY 2 /* must be scrubbed before another domain sees it */
 
-/* At boot, before anything else here: memory for the records of frames 0 .. count - 1, count * sizeof(struct frame)
- * bytes, 8-aligned; it is cleared. */
+/* At boot, before anything else here: memory for the records of frames 0 .. count - 1, count *
+ * sizeof(struct frame) bytes, 8-aligned; it is cleared. */
 void frame_table_init(void *table, uint64_t count);
-/* Gives the RAM range [start, end) (machine bytes; rounded inwards to pages) to the allocator, at boot. */
+/* Gives the RAM range [start, end) (machine bytes; rounded inwards to pages) to the allocator, at
+ * boot. */
 void frame_add_range(maddr_t start, maddr_t end);
 
-/* 2^order contiguous frames, aligned to their size, owned by `owner` with one reference each; contents zero if
- * `owner` is a domain or zero is asked for. INVALID_MFN if memory is short. Flushes remote TLBs when stamps ask for it. */
+/* 2^order contiguous frames, aligned to their size, owned by `owner` with one reference each;
+ * contents zero if `owner` is a domain or zero is asked for. INVALID_MFN if memory is short.
+ * Flushes remote TLBs when stamps ask for it. */
 mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags);
 #define FRAME_ALLOC_ZERO 1
-void frame_free(mfn_t mfn, unsigned order); /* the hypervisor's own block, from frame_alloc(.., DOMID_XEN, ..) */
+void frame_free(
+    mfn_t mfn,
+    unsigned order); /* the hypervisor's own block, from frame_alloc(.., DOMID_XEN, ..) */
 
 struct frame *frame_of(mfn_t mfn); /* NULL: not RAM */
 mfn_t frame_mfn(const struct frame *f);
@@ -52,8 +59,8 @@ uint64_t frame_free_count(void);
 uint64_t frame_total_count(void); /* RAM frames known, used or free */
 uint64_t frame_max_mfn(void);     /* one past the last RAM frame */
 
-/* Content of a frame: the only way to reach it (design: an isolated mode may come that has no map of all memory).
- * The pointer is good until frame_unmap, on this pCPU. */
+/* Content of a frame: the only way to reach it (design: an isolated mode may come that has no map
+ * of all memory). The pointer is good until frame_unmap, on this pCPU. */
 void *frame_map(mfn_t mfn);
 void frame_unmap(void *va);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one gate to the current guest's virtual memory. Addresses are the running vCPU's, through the root that is
- * loaded; the hypervisor's hole is refused. A fault first tries a shadow fill, then gives -XEN_EFAULT. Each value is copied once; the
- * caller checks its copy.
+ * The one gate to the current guest's virtual memory. Addresses are the running vCPU's, through the
+ * root that is loaded; the hypervisor's hole is refused. A fault first tries a shadow fill, then
+ * gives -XEN_EFAULT. Each value is copied once; the caller checks its copy.
  */
 #ifndef MM_GUEST_H
 #define MM_GUEST_H
@@ -15,9 +15,9 @@ long guest_read(void *dst, uint64_t guest_va, size_t bytes);
 long guest_write(uint64_t guest_va, const void *src, size_t bytes);
 
 /* Element i of an array at a guest address; overflow-safe. */
-#define guest_read_item(item, guest_va, i)                                                         \
+#define guest_read_item(item, guest_va, i) \
     guest_read((item), guest_item_va((guest_va), (i), sizeof *(item)), sizeof *(item))
-#define guest_write_item(item, guest_va, i)                                                        \
+#define guest_write_item(item, guest_va, i) \
     guest_write(guest_item_va((guest_va), (i), sizeof *(item)), (item), sizeof *(item))
 
 /* ~0 (never accessible) on overflow. */

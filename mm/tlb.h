@@ -2,8 +2,9 @@
 /*
  * When may an address translation still be cached? (Invariant S3.)
  *
- * A global clock counts flush moments. Each pCPU notes the clock whenever it flushed all its guest translations (every CR3
- * load does, without PCID). A frame or shadow page stamped at time t is safe once each pCPU's note is later than t.
+ * A global clock counts flush moments. Each pCPU notes the clock whenever it flushed all its guest
+ * translations (every CR3 load does, without PCID). A frame or shadow page stamped at time t is
+ * safe once each pCPU's note is later than t.
  */
 #ifndef MM_TLB_H
 #define MM_TLB_H
@@ -13,13 +14,14 @@
 
 struct domain;
 
-uint64_t tlb_stamp(void);              /* the present time: whatever was unmapped before is older */
-bool tlb_stamp_safe(uint64_t stamp);   /* every online pCPU flushed since */
-void tlb_wait_safe(uint64_t stamp);    /* makes it so: IPIs to the pCPUs that did not; waits */
+uint64_t tlb_stamp(void);            /* the present time: whatever was unmapped before is older */
+bool tlb_stamp_safe(uint64_t stamp); /* every online pCPU flushed since */
+void tlb_wait_safe(uint64_t stamp);  /* makes it so: IPIs to the pCPUs that did not; waits */
 
 /*
- * Called by arch code around dropping all guest translations of this pCPU (a CR3 load): the time is read before the
- * flush begins, because the processor may load an old entry again right after it, and made known after it ended.
+ * Called by arch code around dropping all guest translations of this pCPU (a CR3 load): the time is
+ * read before the flush begins, because the processor may load an old entry again right after it,
+ * and made known after it ended.
  */
 uint64_t tlb_flush_begin(void);
 void tlb_flush_end(uint64_t began);
@@ -28,9 +30,11 @@ void tlb_note_flushed(void);
 
 bool tlb_flushed_since(uint64_t stamp); /* this pCPU */
 
-/* All translations of the domain's vCPUs in `pcpus` (mask), this one included if its bit is set; waits. */
+/* All translations of the domain's vCPUs in `pcpus` (mask), this one included if its bit is set;
+ * waits. */
 void tlb_flush_pcpus(uint64_t pcpus);
-void tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp); /* only those that did not since the stamp */
+void tlb_flush_pcpus_since(uint64_t pcpus,
+                           uint64_t stamp); /* only those that did not since the stamp */
 void tlb_flush_local(void);
 void tlb_flush_va_local(uint64_t va);
 

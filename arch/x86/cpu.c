@@ -91,7 +91,7 @@ void cpu_setup(void)
 {
     uint64_t cr4 = CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-    x86_write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_MP | CR0_ET | CR0_PE);
+    x86_write_cr0(CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);
     cr4 |= cpu.fsgsbase ? CR4_FSGSBASE : 0;
     cr4 |= cpu.xsave ? CR4_OSXSAVE : 0;
     cr4 |= cpu.smep ? CR4_SMEP : 0;

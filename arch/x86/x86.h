@@ -53,7 +53,8 @@
 #define EFER_LMA X86_BIT(10)
 #define EFER_NXE X86_BIT(11)
 
-/* Memory types by index: WB, WT, UC-, UC, WC, WP, UC, UC: the table that the Xen ABI shows to guests. */
+/* Memory types by index: WB, WT, UC-, UC, WC, WP, UC, UC: the table that the Xen ABI shows to
+ * guests. */
 #define X86_PAT 0x0000050100070406UL
 
 #define RFLAGS_CF   X86_BIT(0)
@@ -196,12 +197,12 @@ X86_DEBUG_REGISTER(3)
 X86_DEBUG_REGISTER(6)
 X86_DEBUG_REGISTER(7)
 
-#define X86_READ_SELECTOR(reg)                             \
-    static inline uint16_t x86_read_##reg(void)            \
-    {                                                      \
-        uint16_t v;                                        \
-        __asm__ volatile("mov %%" #reg ", %0" : "=r"(v));  \
-        return v;                                          \
+#define X86_READ_SELECTOR(reg)                            \
+    static inline uint16_t x86_read_##reg(void)           \
+    {                                                     \
+        uint16_t v;                                       \
+        __asm__ volatile("mov %%" #reg ", %0" : "=r"(v)); \
+        return v;                                         \
     }
 X86_READ_SELECTOR(ds)
 X86_READ_SELECTOR(es)
