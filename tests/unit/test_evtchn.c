@@ -482,10 +482,14 @@ static void test_dying_after_the_peer_closed(void **state)
     (void)state;
     fake_domain[1].d.dying = true;
     assert_int_equal(close_port(0, local), 0);
-    assert_int_equal(bind_ipi(0, 2), local);
+    assert_int_equal(bind(0, 2, alloc(2, 2, 0)), local);
+    assert_int_equal(send(1, port), 0); /* still thinks that it is connected */
+    take(0, local);
+    assert_int_equal(send(1, port), 0);
+    assert_false(pending(0, local));
     evtchn_domain_unbind(&fake_domain[1].d);
-    assert_int_equal(status(0, local).status, EVTCHNSTAT_ipi);
-    assert_int_equal(status(0, local).vcpu, 2);
+    assert_int_equal(status(0, local).status, EVTCHNSTAT_interdomain);
+    assert_int_equal(status(0, local).u.interdomain.dom, 2);
 }
 
 /* ---- random work against a model ---- */
