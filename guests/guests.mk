@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# The PV runtime and the toy guests: every folder guests/NAME with a main.c becomes build/guests/NAME.elf, linked
-# with the runtime, build/guests/librt.a. Works from the top Makefile and alone: `make -f guests/guests.mk`.
+# The PV runtime and the toy guests: every folder guests/NAME with a main.c becomes
+# build/guests/NAME.elf, linked with the runtime, build/guests/librt.a. Works from the top Makefile
+# and alone: `make -f guests/guests.mk`.
 #
 # For other kernels on the runtime (dom0): compile with $(GUEST_CFLAGS), link with
 #     $(LD) $(GUEST_LDFLAGS) -o X.elf OBJECTS $(GUEST_LIB)      and depend on $(GUEST_LIB) $(GUEST_LDS).
@@ -14,8 +15,8 @@ GUEST_OUT := build/guests
 GUEST_LIB := $(GUEST_OUT)/librt.a
 GUEST_LDS := guests/rt/rt.lds
 
-# The kernel lives in the top 2 GiB (-mcmodel=kernel) and takes event upcalls on the stack it runs on, hence no red zone.
-# General registers only: nobody saves a vector register here.
+# The kernel lives in the top 2 GiB (-mcmodel=kernel) and takes event upcalls on the stack it runs
+# on, hence no red zone. General registers only: nobody saves a vector register here.
 GUEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
                 -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -fno-stack-protector \
                 -fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none -U_FORTIFY_SOURCE \

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the hypervisor enters the kernel: start of day, exceptions, event upcalls, system calls; and the thread switch.
+ * Where the hypervisor enters the kernel: start of day, exceptions, event upcalls, system calls;
+ * and the thread switch.
  *
- * What the hypervisor has pushed at an entry, low address to high (<xen/arch-x86/xen-x86_64.h> and the
- * behaviour of Xen's PV bounce frames):
+ * What the hypervisor has pushed at an entry, low address to high (<xen/arch-x86/xen-x86_64.h> and
+ * the behaviour of Xen's PV bounce frames):
  *
  *     rcx  r11  [error code]  rip  cs  rflags  rsp  ss
  *
- * Every entry takes rcx and r11 back, pushes an error code of 0 where there is none, and a vector; then the rest of the
- * registers. The result is struct trap_regs (rt/trap.h). The way out is always the iret hypercall, which restores
- * the event mask (as IF of rflags) and the registers in one step, so that no upcall can come in between.
+ * Every entry takes rcx and r11 back, pushes an error code of 0 where there is none, and a vector;
+ * then the rest of the registers. The result is struct trap_regs (rt/trap.h). The way out is always
+ * the iret hypercall, which restores the event mask (as IF of rflags) and the registers in one
+ * step, so that no upcall can come in between.
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
@@ -121,7 +123,9 @@ trap_common:
     mov %rsp, %rdi
     call trap_dispatch
 
-/* rsp: struct trap_regs. The two words of vector and error become rcx and flags of the iret frame. */
+/*
+ * rsp: struct trap_regs. The two words of vector and error become rcx and flags of the iret frame.
+ */
 trap_leave:
     pop %r15
     pop %r14
@@ -146,7 +150,10 @@ trap_leave:
     syscall
     ud2
 
-/* void trap_resume(const struct trap_regs *regs): on a copy below, so that the registers may lie anywhere. */
+/*
+ * void trap_resume(const struct trap_regs *regs): on a copy below, so that the registers may lie
+ * anywhere.
+ */
     .globl trap_resume
 trap_resume:
     mov %rdi, %rsi

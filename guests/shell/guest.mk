@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The shell's user programs: guests/shell/user/NAME.c, linked with lib.c and the small C library into a static ELF of its
-# own; programs.S collects them in the kernel's read-only data.
+# The shell's user programs: guests/shell/user/NAME.c, linked with lib.c and the small C library
+# into a static ELF of its own; programs.S collects them in the kernel's read-only data.
 
 user_dir   := guests/shell/user
 user_out   := $(GUEST_OUT)/user
