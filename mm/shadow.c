@@ -1,6 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shadow tables: made, filled, followed, dropped; and the roots of vCPUs.
+ * Shadow page tables: what the processor walks while the guest looks at its own.
+ *
+ *      guest's tables (gfns)                       shadow tables (machine frames)
+ *
+ *      root gfn 10  +--------+                    CR3 -> +--------+ shadow of (10, level 4)
+ *                   | 11 RW  | ---.                      | mfn -> | ---.     slots 256..271: ours
+ *                   +--------+    |                      +--------+    |
+ *      gfn 11       +--------+ <--'                      +--------+ <--'     (11, 3)
+ *                   | 12 RW  |                           | mfn -> |
+ *                   +--------+      p2m: gfn -> mfn      +--------+
+ *        ..                    ==========================>   ..
+ *      gfn 13       +--------+                           +--------+          (13, 1)
+ *                   | 20 RW  | A, D set                  | mfn of 20, RW, A, D
+ *                   | 21 RW  | A set                     | mfn of 21, read-only: D comes by a fault
+ *                   | 22 RW  |                           | absent: A comes by a fault
+ *                   | 13 RW  | A, D set: itself          | mfn of 13, read-only: it is a table
+ *                   +--------+                           +--------+
+ *
+ * Which frames are shadowed. A shadow belongs to a guest frame and a level, not to an address:
+ * however many entries point to the frame, there is one shadow of it at that level, and a frame
+ * that is used at two levels (recursive tables) has two. It is made when a walk first goes through
+ * the frame as a table, never because of what the guest says; pinning is a hint that a frame is a
+ * table although nothing shadows it just now. A new shadow is filled from the whole guest table at
+ * once, as far as S5 allows:
+ *   - a leaf only if its A is set, writable only if its D is set, so the processor never needs to
+ * set either behind our back;
+ *   - an upper entry only if the table below has a shadow already. The others come by faults
+ * (shadow_fault.c). Kernel and user run in ring 3, so U is always set; RW and NX are the guest's;
+ * all other bits are ours.
+ *
+ * When write protection falls. As long as a frame has a shadow that follows it ("live"), or holds
+ * foreign aliases, no leaf of this domain maps it writable (S4), so each store to it faults and is
+ * emulated (shadow_update.c). To get there, shadow_get() first takes every writable leaf away and
+ * flushes TLBs, and then reads the table: nothing is written in between. A guest that maps its
+ * tables read-only first, as guests of this interface do, pays nothing for it: the count of
+ * writable leaves is zero. Protection ends with the shadow:
+ *   - the guest maps the frame writable by hypercall: it is no table any more (demotion);
+ *   - a store that cannot be emulated, a writable hold or a loan to another domain: dropped
+ * (shadow_drop());
+ *   - a store to an orphan, a table that nothing leads to any more: dropped by the fault itself;
+ *   - the pool wants the space: reclaimed, and made again when walked again.
+ * Writable leaves come back by write faults, one by one.
+ *
+ * A root that a processor may have in CR3 cannot be freed. Dropping it empties it: it is no longer
+ * live, and the next fault fills the same table again. So CR3 never has to change because of what
+ * happens to a table.
+ *
+ * Who points to whom is always known (rmap.c): each leaf is in the list of its target's record,
+ * each upper entry in the list of the shadow that it points to. So a frame can leave every shadow,
+ * and a shadow every parent, without a search.
+ *
+ * What is not done here: an entry is never changed because the guest might want it soon, and
+ * nothing is ever out of step on purpose. If a fault shows that the guest's entry allows what the
+ * shadow does not, only A, D, protection or a missing shadow can be the reason.
  */
 #include "mm/paging_priv.h"
 

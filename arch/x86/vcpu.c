@@ -145,6 +145,7 @@ void arch_vcpu_load(struct vcpu *next)
 void x86_load_root(struct vcpu *v)
 {
     struct paging *p = v->domain->paging;
+    uint64_t began;
     mfn_t root;
 
     paging_lock(p);
@@ -157,8 +158,9 @@ void x86_load_root(struct vcpu *v)
         return;
     }
     this_pcpu()->root = mfn_to_maddr(root);
+    began = tlb_flush_begin();
     x86_write_cr3(this_pcpu()->root);
-    tlb_note_flushed();
+    tlb_flush_end(began);
 }
 
 void arch_root_changed(struct vcpu *v)
@@ -250,17 +252,24 @@ void arch_vcpu_update_time(struct vcpu *v)
 void arch_vcpu_dump(const struct vcpu *v)
 {
     const struct regs *r = x86_vcpu_regs((struct vcpu *)v);
+    /* A guest's death is news for the log, not for the terminal; domain 0's concerns everybody. */
+    enum log_level level = v->domain == dom0 ? LOG_ERROR : LOG_INFO;
     uint64_t stack[8];
 
-    log_error("d%dv%u %s mode, rip %04lx:%016lx rflags %08lx\n", v->domain->id, v->id,
-              v->arch.kernel_mode ? "kernel" : "user", r->cs, r->rip, r->rflags);
-    log_error("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
-    log_error("  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n", r->rsi, r->rdi, r->rbp, r->rsp);
-    log_error("  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n", r->r8, r->r9, r->r10, r->r11);
-    log_error("  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n", r->r12, r->r13, r->r14, r->r15);
-    log_error("  kernel root gfn %lx, user root gfn %lx, kernel stack %lx, cr2 %lx\n",
-              v->paging.kernel_root.n, v->paging.user_root.n, v->arch.kernel_sp, v->info->arch.cr2);
+    log_printf(level, "d%dv%u %s mode, rip %04lx:%016lx rflags %08lx\n", v->domain->id, v->id,
+               v->arch.kernel_mode ? "kernel" : "user", r->cs, r->rip, r->rflags);
+    log_printf(level, "  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", r->rax, r->rbx, r->rcx,
+               r->rdx);
+    log_printf(level, "  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n", r->rsi, r->rdi, r->rbp,
+               r->rsp);
+    log_printf(level, "  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n", r->r8, r->r9, r->r10,
+               r->r11);
+    log_printf(level, "  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n", r->r12, r->r13, r->r14,
+               r->r15);
+    log_printf(level, "  kernel root gfn %lx, user root gfn %lx, kernel stack %lx, cr2 %lx\n",
+               v->paging.kernel_root.n, v->paging.user_root.n, v->arch.kernel_sp,
+               v->info->arch.cr2);
     if (!paging_read_va(v->domain->paging, &v->paging, r->rsp, stack, sizeof stack))
-        log_error("  stack: %lx %lx %lx %lx %lx %lx %lx %lx\n", stack[0], stack[1], stack[2],
-                  stack[3], stack[4], stack[5], stack[6], stack[7]);
+        log_printf(level, "  stack: %lx %lx %lx %lx %lx %lx %lx %lx\n", stack[0], stack[1],
+                   stack[2], stack[3], stack[4], stack[5], stack[6], stack[7]);
 }

@@ -75,7 +75,7 @@ static struct paging *make_domain(uint16_t id, unsigned pool)
 
 void world_start(unsigned pool)
 {
-    fake_machine_start(4097, VCPUS);
+    fake_machine_start(4097, VCPUS + 1);
     memset(cpus, 0, sizeof cpus);
     w = (struct world){.frames_before = frame_free_count(), .heap_before = heap_used_bytes()};
     fake.on_flush = cpu_flush;

@@ -37,7 +37,8 @@ struct world {
 };
 extern struct world w;
 
-/* Domains with `pool` shadow tables, RAM at all gfns; vCPU i runs on pCPU i. */
+/* Domains with `pool` shadow tables, RAM at all gfns; vCPU i runs on pCPU i, the other domain on
+ * pCPU VCPUS. */
 void world_start(unsigned pool);
 /* Tears down; the test fails if anything leaked. */
 void world_stop(void);

@@ -518,9 +518,9 @@ static void test_lent_frame_is_no_table(void **state)
     arch_tlb_flush_all();
     expect_crash(VA, WRITE);
     paging_alias_put(m, false);
-    unsigned flushes = fake.flushes[1];
+    unsigned flushes = fake.flushes[VCPUS];
     expect_ok(0, VA, WRITE, 20);
-    assert_true(fake.flushes[1] > flushes); /* the writer's TLB was waited for */
+    assert_true(fake.flushes[VCPUS] > flushes); /* the writer's TLB was waited for */
     m = paging_alias_get(w.p, gfn_of(12), true);
     expect_ok(0, VA, WRITE, 20);
     paging_alias_put(m, true);
