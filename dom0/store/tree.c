@@ -184,7 +184,7 @@ struct store_node *store_tree_own(struct store_node **root, const char *path, un
         bool found;
         uint32_t i = child_index(n, name, len, &found);
 
-        n = found ? slot_own(&n->children[i]) : NULL;
+        n = found && n->children ? slot_own(&n->children[i]) : NULL;
     }
     return n;
 }

@@ -81,6 +81,14 @@ static void purge_local(struct store *s, const struct store_watch *w)
     s->local_tail = link;
 }
 
+/* Frees a watch that is in no list any more. */
+static void release(struct store_watch *w)
+{
+    w->conn->nwatches--;
+    purge_local(w->conn->store, w);
+    free(w);
+}
+
 void store_watch_free(struct store_watch *w)
 {
     struct store_watch **link = &w->conn->watches;
@@ -89,15 +97,19 @@ void store_watch_free(struct store_watch *w)
         link = &(*link)->next;
     }
     *link = w->next;
-    w->conn->nwatches--;
-    purge_local(w->conn->store, w);
-    free(w);
+    release(w);
 }
 
 void store_watch_drop_all(struct store_conn *conn)
 {
-    while (conn->watches) {
-        store_watch_free(conn->watches);
+    struct store_watch *w = conn->watches;
+
+    conn->watches = NULL;
+    while (w) {
+        struct store_watch *next = w->next;
+
+        release(w);
+        w = next;
     }
 }
 
