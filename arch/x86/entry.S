@@ -163,6 +163,8 @@ x86_copy_user:                          /* rdi dst, rsi src, rdx n */
         mov     %rdx, %rcx
         cmp     $8, %rdx
         jne     2f
+        test    $7, %dil                /* a word across two pages needs both at once: each may be the other's table, */
+        jnz     2f                      /* and dropping one for the other would never end; bytes get through one by one */
 1:      mov     (%rsi), %rax            /* one word: the common case, and single-copy atomic */
 11:     mov     %rax, (%rdi)
         xor     %eax, %eax
