@@ -210,7 +210,7 @@ struct blkfront *blkfront_open(const char *which, int *rc)
 {
     struct blkfront *disk = NULL;
     char number[24];
-    int ignored;
+    int ignored = 0;
 
     rc = rc ? rc : &ignored;
     *rc = find_disk(which, number, sizeof(number));

@@ -117,13 +117,14 @@ static void map_one_table(unsigned long end)
 /* Text and constants become read-only, data not executable. */
 static void protect_image(void)
 {
-    for (char *page = _text; page < _end; page += PAGE_SIZE) {
-        uint64_t *entry = pt_walk(pt_kernel_root(), (unsigned long)page, false);
-        uint64_t flags = page < _data ? PTE_P | PTE_A : PTE_KERNEL | PTE_NX;
-        uint64_t pte = (*entry & PTE_ADDR) | flags;
+    unsigned long data = (unsigned long)_data, end = (unsigned long)_end;
 
-        if (hypercall_update_va_mapping((unsigned long)page, pte, UVMF_INVLPG)) {
-            panic("image page %p cannot be protected", (void *)page);
+    for (unsigned long page = (unsigned long)_text; page < end; page += PAGE_SIZE) {
+        const uint64_t *entry = pt_walk(pt_kernel_root(), page, false);
+        uint64_t flags = page < data ? PTE_P | PTE_A : PTE_KERNEL | PTE_NX;
+
+        if (hypercall_update_va_mapping(page, (*entry & PTE_ADDR) | flags, UVMF_INVLPG)) {
+            panic("image page %#lx cannot be protected", page);
         }
     }
 }

@@ -334,8 +334,11 @@ void waitq_finish(struct waitq *wq)
     if (current->waitq) {
         struct thread **at = &wq->first;
 
-        while (*at != current) {
+        while (*at && *at != current) {
             at = &(*at)->next_waiter;
+        }
+        if (!*at) {
+            panic("thread %s is not on the queue that it waited on", current->name);
         }
         *at = current->next_waiter;
         current->waitq = NULL;

@@ -77,7 +77,10 @@ static bool check_malloc(void)
 
     for (size_t i = 0; i < 64; i++) {
         blocks[i] = malloc(i * i * 3);
-        ok = ok && blocks[i] && (unsigned long)blocks[i] % 16 == 0;
+        if (!blocks[i]) {
+            panic("no memory for %zu bytes", i * i * 3);
+        }
+        ok = ok && (unsigned long)blocks[i] % 16 == 0;
         memset(blocks[i], (int)i, i * i * 3);
     }
     for (size_t i = 0; i < 64; i++) {
@@ -87,7 +90,9 @@ static bool check_malloc(void)
         }
         free(blocks[i]);
     }
-    return ok && malloc_bytes_used() == used && !malloc(huge - 8) && !calloc(huge / 4, 16);
+    blocks[0] = malloc(huge - 8);
+    blocks[1] = calloc(huge / 4, 16);
+    return ok && malloc_bytes_used() == used && !blocks[0] && !blocks[1];
 }
 
 /* --- threads ------------------------------------------------------------------------------ */
@@ -298,34 +303,37 @@ static bool skip_fault(struct trap_regs *regs)
     return true;
 }
 
-/* Runs an instruction that must fault; the handler continues behind it. */
-#define FAULTS(instruction)                                        \
-    ({                                                             \
-        fault_address = 1;                                         \
-        asm volatile("lea 1f(%%rip), %%rbx\n\t" instruction "\n1:" \
-                     :                                             \
-                     : "a"(target)                                 \
-                     : "rbx", "memory");                           \
-        fault_address;                                             \
-    })
+/* Stores at `target`, or executes ud2 if that is 0; the handler continues behind the instruction.
+ */
+static unsigned long fault_at(unsigned long target)
+{
+    fault_address = 1;
+    if (target) {
+        asm volatile("lea 1f(%%rip), %%rbx\n\tmovb $0, (%%rax)\n1:"
+                     :
+                     : "a"(target)
+                     : "rbx", "memory");
+    } else {
+        asm volatile("lea 1f(%%rip), %%rbx\n\tud2\n1:" : : : "rbx", "memory");
+    }
+    return fault_address;
+}
 
 static bool check_traps(void)
 {
-    unsigned long target = 0x123456789000;
+    static const unsigned char vectors[] = {6, 13, 14};
+    unsigned long unmapped = 0x123456789000, not_canonical = 0x8000000000000000;
+    unsigned long text = (unsigned long)main;
     bool ok;
 
-    trap_set_handler(14, skip_fault);
-    trap_set_handler(6, skip_fault);
-    trap_set_handler(13, skip_fault);
-    ok = FAULTS("movb $0, (%%rax)") == target;
-    target = (unsigned long)main; /* text is read-only */
-    ok = ok && FAULTS("movb $0, (%%rax)") == target;
-    ok = ok && FAULTS("ud2") != 1;
-    target = 0x8000000000000000; /* not canonical */
-    ok = ok && FAULTS("movb $0, (%%rax)") != 1;
-    trap_set_handler(14, NULL);
-    trap_set_handler(6, NULL);
-    trap_set_handler(13, NULL);
+    for (unsigned i = 0; i < sizeof(vectors); i++) {
+        trap_set_handler(vectors[i], skip_fault);
+    }
+    ok = fault_at(unmapped) == unmapped && fault_at(text) == text && fault_at(0) != 1 &&
+         fault_at(not_canonical) != 1;
+    for (unsigned i = 0; i < sizeof(vectors); i++) {
+        trap_set_handler(vectors[i], NULL);
+    }
     return ok;
 }
 

@@ -8,7 +8,7 @@ user_names := $(filter-out lib,$(patsubst $(user_dir)/%.c,%,$(wildcard $(user_di
 user_elfs  := $(patsubst %,$(user_out)/%.elf,$(user_names))
 user_lib   := $(patsubst %.c,$(user_out)/%.o,$(user_dir)/lib.c $(wildcard hv/lib/*.c))
 
-USER_CFLAGS := $(filter-out -mcmodel=kernel,$(GUEST_CFLAGS)) -Iguests/shell
+USER_CFLAGS := $(filter-out -mcmodel=kernel,$(GUEST_CFLAGS))
 
 $(user_out)/%.o: %.c guests/shell/guest.mk
 	@mkdir -p $(@D)

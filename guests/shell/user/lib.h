@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "abi.h"
+#include "../abi.h"
 
 /* args: what stood behind the program's name. The result is the exit status. */
 int main(const char *args);

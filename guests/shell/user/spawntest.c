@@ -6,7 +6,7 @@
  */
 #include "lib.h"
 
-#define CHILDREN 6
+#define CHILDREN 6u
 
 static int child(unsigned k)
 {
