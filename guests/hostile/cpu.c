@@ -120,7 +120,6 @@ static void privileged(void)
     TRY("mov $0xc0000082, %%ecx; wrmsr");
     TRY("mov $0x8b00, %%ecx; rdmsr");
     TRY("int $0x20");
-    TRY("int $0x0e");
     TRY("mov $0xe008, %%eax; mov %%ax, %%ds");
     TRY("mov $0xe010, %%eax; mov %%ax, %%ss");
     TRY("mov %%rax, %%cr8");

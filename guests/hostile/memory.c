@@ -10,6 +10,7 @@
 #include <rt/hypercall.h>
 #include <rt/mm.h>
 #include <rt/pt.h>
+#include <rt/start.h>
 #include <rt/trap.h>
 
 #define SCRATCH 0x0000200000000000UL
@@ -26,22 +27,6 @@ static long update(uint64_t *entry, uint64_t value)
         .val = value,
     };
     return hypercall_mmu_update(&u, 1, NULL, DOMID_SELF);
-}
-
-static void foreign_frames(void)
-{
-    uint64_t *e = scratch_entry();
-    struct mmu_update u = {.ptr = virt_to_mfn(e) << 12, .val = PTE_KERNEL};
-
-    expect_refused("a frame beyond its memory", update(e, 0x7fff000UL << 12 | PTE_KERNEL));
-    expect_refused("the local APIC", update(e, 0xfee00000UL | PTE_KERNEL));
-    expect_refused("device memory", update(e, 0xfe000000UL | PTE_KERNEL));
-    expect_refused("the last frame there can be", update(e, PTE_ADDR | PTE_KERNEL));
-    expect_refused("a frame of domain 0", hypercall_mmu_update(&u, 1, NULL, 0));
-    expect_refused("an I/O frame", hypercall_raw(__HYPERVISOR_update_va_mapping_otherdomain,
-                                                 SCRATCH, 0xfee00000UL | PTE_KERNEL, 0, DOMID_IO));
-    expect_refused("an entry in a frame that is not its own",
-                   hypercall_raw(__HYPERVISOR_update_va_mapping, 0xffff800000000000UL, 0, 0, 0));
 }
 
 static void hypervisor_slots(void)
@@ -71,6 +56,35 @@ static void touch(volatile uint64_t *p)
                  : "rax", "memory");
 }
 
+static void foreign_frames(void)
+{
+    uint64_t *e = scratch_entry();
+    struct mmu_update u = {.ptr = virt_to_mfn(e) << 12, .val = PTE_KERNEL};
+
+    /* A table in use: one that is not is only memory, and a write to it only data. */
+    trap_set_handler(14, skip);
+    expect("a page of its own", update(e, virt_to_mfn(page_alloc(0)) << 12 | PTE_KERNEL), 0);
+    touch((volatile uint64_t *)SCRATCH);
+    expect("faults when touched", faults, 0);
+    expect_refused("a frame beyond its memory", update(e, 0x7fff000UL << 12 | PTE_KERNEL));
+    expect_refused("the local APIC", update(e, 0xfee00000UL | PTE_KERNEL));
+    expect_refused("device memory", update(e, 0xfe000000UL | PTE_KERNEL));
+    expect_refused("the last frame there can be", update(e, PTE_ADDR | PTE_KERNEL));
+    expect_refused("a frame of domain 0", hypercall_mmu_update(&u, 1, NULL, 0));
+    expect_refused("an I/O frame", hypercall_raw(__HYPERVISOR_update_va_mapping_otherdomain,
+                                                 SCRATCH, 0xfee00000UL | PTE_KERNEL, 0, DOMID_IO));
+    expect_refused("an entry in a frame that is not its own",
+                   hypercall_raw(__HYPERVISOR_update_va_mapping, 0xffff800000000000UL, 0, 0, 0));
+}
+
+static void store(volatile uint64_t *p, uint64_t value)
+{
+    asm volatile("lea 1f(%%rip), %%rax; mov %%rax, %0; mov %2, (%1); 1:"
+                 : "=m"(resume_at)
+                 : "r"(p), "r"(value)
+                 : "rax", "memory");
+}
+
 /* Entries that the hypercalls refuse, by plain stores to a live table, then used. */
 static void forged_entries(void)
 {
@@ -83,14 +97,16 @@ static void forged_entries(void)
     };
 
     trap_set_handler(14, skip);
-    for (unsigned i = 0; i < sizeof forged / sizeof forged[0]; i++) {
-        uint64_t *e = pt_walk(pt_kernel_root(), SCRATCH + i * 4096, true);
+    uint64_t *e = scratch_entry();
+    unsigned i = (unsigned)start_option_u64("entry", 0) % (sizeof forged / sizeof forged[0]);
 
-        printf("hostile: touching forged entry %u\n", i);
-        update(e, 0);
-        *(volatile uint64_t *)e = forged[i]; /* a store to a live table: emulated or let through */
-        touch((volatile uint64_t *)(SCRATCH + i * 4096));
-    }
+    update(e, virt_to_mfn(page_alloc(0)) << 12 | PTE_KERNEL);
+    touch((volatile uint64_t *)SCRATCH);
+    printf("hostile: storing entry %u, %lx\n", i, (unsigned long)forged[i]);
+    store(e, forged[i]); /* to a live table: emulated, let through, or refused by a fault */
+    pt_flush_all();
+    printf("hostile: the table has %lx\n", (unsigned long)*e);
+    touch((volatile uint64_t *)SCRATCH);
     printf("hostile: %u faults\n", faults);
 }
 
@@ -135,13 +151,18 @@ static void recursive_tables(void)
     printf("hostile: %u faults\n", faults);
 }
 
+/* In the tables that map SCRATCH, from the root down: large pages are refused at the levels where
+ * the processor has them. */
 static void superpages(void)
 {
-    uint64_t *page = page_alloc(0);
-    uint64_t *root = pt_kernel_root();
+    uint64_t *e = scratch_entry(), *table = pt_kernel_root();
 
-    expect_refused("PSE in an L4 entry's target",
-                   update(&root[102], virt_to_mfn(page) << 12 | PTE_TABLE | 0x80));
+    update(e, virt_to_mfn(page_alloc(0)) << 12 | PTE_KERNEL);
+    touch((volatile uint64_t *)SCRATCH);
+    for (unsigned shift = 39; shift > 21; shift -= 9) {
+        table = mfn_to_virt((table[SCRATCH >> shift & 511] & PTE_ADDR) >> 12);
+        expect_refused("a large page", update(&table[5], 0x200000 | PTE_TABLE | 0x80));
+    }
 }
 
 static void bad_root(void)

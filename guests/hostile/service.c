@@ -37,7 +37,10 @@ static bool leave_out(unsigned nr, uint64_t a1)
     case __HYPERVISOR_callback_op:
     case __HYPERVISOR_sched_op_compat:
     case __HYPERVISOR_update_va_mapping:
+    case __HYPERVISOR_set_segment_base:
         return true;
+    case __HYPERVISOR_vcpu_op:
+        return a1 == VCPUOP_down || a1 == VCPUOP_register_vcpu_info;
     case __HYPERVISOR_sched_op:
         return a1 == SCHEDOP_block || a1 == SCHEDOP_poll || a1 == SCHEDOP_shutdown;
     default:
@@ -45,7 +48,8 @@ static bool leave_out(unsigned nr, uint64_t a1)
     }
 }
 
-static char page[2][4096] __attribute__((aligned(4096)));
+/* Arguments point into the first two; results that follow them land in the others. */
+static char page[4][4096] __attribute__((aligned(4096)));
 
 static uint64_t random_arg(void)
 {
@@ -72,11 +76,15 @@ static uint64_t random_arg(void)
 static void fuzz(void)
 {
     unsigned refused = 0, calls = 0;
+    unsigned only = (unsigned)start_option_u64("only", 0); /* this call alone */
+    uint64_t a[4];
+    bool trace = start_option_u64("trace", 0); /* one line a call: which one was it? */
 
     for (; calls < FUZZ_CALLS; calls++) {
         unsigned nr = (unsigned)(random64() % 64);
-        uint64_t a[4];
 
+        if (only)
+            nr = only;
         for (unsigned i = 0; i < 4; i++)
             a[i] = random_arg();
         if (leave_out(nr, a[0]))
@@ -88,6 +96,10 @@ static void fuzz(void)
             a[1] %= 4;
         if (nr == __HYPERVISOR_multicall || nr == __HYPERVISOR_mmuext_op)
             memset(page, 0x3f, sizeof page); /* no such operation */
+        if (nr == __HYPERVISOR_grant_table_op)
+            a[2] %= 64; /* it writes a status into each element */
+        if (trace)
+            printf("hostile: %u: %u(%lx, %lx, %lx, %lx)\n", calls, nr, a[0], a[1], a[2], a[3]);
         refused += hypercall_raw(nr, a[0], a[1], a[2], a[3]) < 0;
     }
     printf("hostile: %u calls, %u refused\n", calls, refused);
@@ -113,7 +125,7 @@ static void control(void)
 
 static void flood(void)
 {
-    for (unsigned i = 0; i < 20000; i++)
+    for (unsigned i = 0; i < 1500; i++)
         printf("hostile: flood %u: the quick brown fox jumps over the lazy dog and keeps jumping\n",
                i);
 }

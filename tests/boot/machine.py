@@ -20,6 +20,7 @@ class Machine:
     def __init__(self, disk=None, cpus=2, mem="1G", iso=False, extra=(), log=None, cpu="Haswell",
                  kernel=None, modules=None, append="", dom0_args=""):
         self.disk = disk
+        self.marks = 0
         args = ["-accel", "tcg", "-cpu", cpu, "-smp", str(cpus), "-m", mem, "-display", "none",
                 "-monitor", "none", "-no-reboot", "-nic", "none",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
@@ -60,8 +61,15 @@ class Machine:
         self.child.send(text)
 
     def wait_prompt(self, timeout=60):
-        self.expect_exact(PROMPT, timeout)
-        return clean(self.child.before)
+        self.expect_exact("\n" + PROMPT, timeout)  # a line editor's redraw has no line feed before it
+        return clean(self.child.before) + "\n"
+
+    def sync(self):
+        """After keys whose echo is not of interest: leaves the line empty and the output read."""
+        self.marks += 1
+        self.send(f"\x15nosuch{self.marks}\r")
+        self.expect_exact(f"unknown command 'nosuch{self.marks}'")
+        self.wait_prompt()
 
     def run(self, line, timeout=60):
         """Types a command line and returns what it printed, up to the next prompt, without its echo."""

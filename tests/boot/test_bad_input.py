@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Bad input: a clear message that names the cause, and nothing is lost."""
 import shutil
+import struct
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ from machine import BUILD, Machine, debugfs, fsck
 @pytest.mark.parametrize("line, says", [
     ("frobnicate", "unknown command"),
     ("lsit", "did you mean"),
-    ("list --bogus", "option"),
+    ("list --bogus", "usage"),
     ("create", "usage"),
     ("create nosuch", "nosuch"),
     ("destroy nosuch", "nosuch"),
@@ -23,7 +24,7 @@ from machine import BUILD, Machine, debugfs, fsck
     ("create hello kernel=/boot/nosuch.elf", "/boot/nosuch.elf"),
     ("create hello kernel=/etc/xen/hello.cfg", "ELF"),
     ("create hello memory=100000", "memory"),
-    ("create hello memory=1", "memory"),
+    ("create hello memory=0", "memory"),
     ("create hello 'disk=[\"/disks/nosuch.img,raw,xvda,w\"]'", "nosuch.img"),
     ("create hello name=Domain-0", "Domain-0"),
     ("cat /disks", "irectory"),
@@ -58,11 +59,23 @@ def write_file(image, path, data, tmp_path):
     subprocess.run(["debugfs", "-w", "-R", f"write {source} {path}", str(image)], check=True, capture_output=True)
 
 
+def huge(elf):
+    """The same kernel with a bss of 64 MiB in its last loaded segment."""
+    data = bytearray(elf)
+    offset, = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    last = max(offset + i * size for i in range(count)
+               if struct.unpack_from("<I", data, offset + i * size)[0] == 1)
+    struct.pack_into("<Q", data, last + 40, 64 << 20)
+    return bytes(data)
+
+
 def test_broken_kernels_and_configs(boot, disk, tmp_path):
     elf = (BUILD / "guests" / "hello.elf").read_bytes()
     write_file(disk, "/boot/short.elf", elf[:5000], tmp_path)
     write_file(disk, "/boot/i386.elf", elf[:18] + b"\x03\x00" + elf[20:], tmp_path)
     write_file(disk, "/boot/nonotes.elf", elf.replace(b"Xen\0", b"Nix\0"), tmp_path)
+    write_file(disk, "/boot/huge.elf", huge(elf), tmp_path)
     write_file(disk, "/etc/xen/bad.cfg", b'name = "x\nkernel = /boot', tmp_path)
     write_file(disk, "/etc/xen/unknown.cfg", b'name="u"\nkernel="/boot/hello.elf"\nmemmory=16\n', tmp_path)
     with boot(disk=disk, cpus=1) as m:
@@ -70,6 +83,9 @@ def test_broken_kernels_and_configs(boot, disk, tmp_path):
         assert "truncated" in m.run("create hello kernel=/boot/short.elf")
         assert "x86-64" in m.run("create hello kernel=/boot/i386.elf")
         assert "note" in m.run("create hello kernel=/boot/nonotes.elf").lower()
+        out = m.run("create hello kernel=/boot/huge.elf memory=16")
+        assert "memory" in out and "16" in out
+        assert list(m.domains()) == ["Domain-0"]
         assert "bad.cfg" in m.run("create bad")
         out = m.run("create unknown")
         assert "memmory" in out and "memory" in out

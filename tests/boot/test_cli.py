@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from machine import clean
-
 
 def row(machine, name):
     return machine.domains().get(name)
@@ -138,8 +136,7 @@ def test_vcpu_list_and_affinity(machine):
 
 
 def test_block_list(machine):
-    machine.run("create diskio name=d stay=1 cmdline='stay=1'") if False else machine.run(
-        'create diskio name=d cmdline="stay=1"')
+    machine.run('create diskio name=d cmdline="stay=1"')
     for _ in range(50):
         text = machine.run("block-list d")
         if re.search(r"^51712 +0 +\d+ +4 ", text, re.M):
@@ -152,7 +149,7 @@ def test_block_list(machine):
 def test_prefix_and_numbers(machine):
     machine.run("create hello name=num")
     number = row(machine, "num")[1]
-    assert "hello" in machine.run(f"console --log {number}") or True
+    assert "no domain" not in machine.run(f"console --log {number}")
     assert "ambiguous" in machine.run("c")
     machine.run(f"dest {number}")
     gone(machine, "num")
@@ -171,6 +168,5 @@ def test_completion_and_history(machine):
                                   "\x00\x01\x02\xff\x15"])
 def test_ctrl_c_and_garbage(machine, junk):
     machine.send(junk)
-    machine.send("\x15\r")
-    machine.run("list")
+    machine.sync()
     assert "Domain-0" in machine.run("list")
