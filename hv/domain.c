@@ -327,7 +327,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    log_error("Domain %d crashed: %s\n", d->id, why);
+    log_printf(d == dom0 ? LOG_ERROR : LOG_INFO, "Domain %d crashed: %s\n", d->id, why);
     if (v && v->domain == d)
         arch_vcpu_dump(v);
     domain_shutdown(d, SHUTDOWN_crash);

@@ -63,18 +63,21 @@ static bool wait_for_room(void)
 void serial_write(const char *s, size_t n)
 {
     static unsigned room; /* two writers at once only lose the count: a full FIFO drops a byte */
+    static char last;     /* domain 0 may have sent the CR itself */
 
     for (size_t i = 0; i < n && present; i++) {
-        unsigned need = s[i] == '\n' ? 2 : 1;
+        bool add_cr = s[i] == '\n' && last != '\r';
+        unsigned need = add_cr ? 2 : 1;
 
         if (room < need) {
             if (!wait_for_room())
                 return;
             room = FIFO_BYTES;
         }
-        if (s[i] == '\n')
+        if (add_cr)
             arch_out8(COM1 + REG_DATA, '\r');
         arch_out8(COM1 + REG_DATA, (uint8_t)s[i]);
+        last = s[i];
         room -= need;
     }
 }
