@@ -162,3 +162,11 @@ const char *paging_audit(struct paging *p)
     expect(&a, live_aliases == table_aliases, "S6: an alias without a slot");
     return a.wrong;
 }
+
+void paging_check(struct paging *p)
+{
+    const char *wrong = paging_audit(p);
+
+    if (wrong)
+        panic("shadow page tables of domain %u: %s", p->domid, wrong);
+}

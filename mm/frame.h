@@ -28,8 +28,9 @@ struct frame {
     struct frame *next, *prev; /* free list */
 };
 
-#define FRAME_RAM 1 /* usable memory (the frame table also covers holes below the last RAM frame) \
-                     */
+#define FRAME_RAM                                                                   \
+    1 /* usable memory (the frame table also covers holes below the last RAM frame) \
+       */
 #define FRAME_DIRTY 2 /* must be scrubbed before another domain sees it */
 
 /* At boot, before anything else here: memory for the records of frames 0 .. count - 1, count *

@@ -98,7 +98,7 @@ long p2m_add_ram(struct paging *p, gfn_t gfn, mfn_t mfn)
     struct gfn_record **chunk, *r;
     long err;
 
-    if (gfn.n >= p2m_max_gfn(p) || gfn.n >= p->ram_limit || !f)
+    if (gfn.n >= p2m_max_gfn(p) || gfn.n >= p->ram_limit || !f || p->dying)
         return -XEN_EINVAL;
     if ((p->flags & PAGING_DIRECT) && gfn.n != mfn.n)
         return -XEN_EINVAL;
@@ -214,7 +214,7 @@ gfn_t p2m_window_take(struct paging *p, uint64_t word)
     struct gfn_record *r;
     gfn_t gfn;
 
-    if (!p->window_free && !window_grow(p))
+    if (p->dying || (!p->window_free && !window_grow(p)))
         return INVALID_GFN;
     gfn = gfn_of(GFN_WINDOW + p->window_free - 1);
     r = p2m_record(p, gfn.n);

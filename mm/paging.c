@@ -49,8 +49,7 @@ void paging_free(struct paging *p)
     free_parts(p);
 }
 
-/* Phases of teardown, each a range of p->teardown_at: shadows, window, memory. Each step costs some
- * of the budget. */
+/* A step of teardown does this much: each phase goes over its whole array, at the cost named. */
 #define TEARDOWN_BUDGET 2048
 #define COST_SHADOW     64
 #define COST_FRAME      4
@@ -91,38 +90,53 @@ static void teardown_ram(struct paging *p, gfn_t gfn)
     frame_put(frame_of(mfn));
 }
 
+/* Does item `i` of the phase and returns its cost; 0: the phase is over. */
+static unsigned teardown_item(struct paging *p, uint64_t i)
+{
+    switch (p->teardown_phase) {
+    case TEARDOWN_SHADOWS:
+        if (i >= p->pool_made)
+            return 0;
+        teardown_shadow(p, i + 1);
+        return COST_SHADOW;
+    case TEARDOWN_WINDOW:
+        if (i >= p->window_limit)
+            return 0;
+        teardown_window(p, gfn_of(GFN_WINDOW + i));
+        return COST_FRAME;
+    case TEARDOWN_RAM:
+        if (i >= p->ram_limit)
+            return 0;
+        if (p->ram[i >> CHUNK_BITS])
+            teardown_ram(p, gfn_of(i));
+        else
+            p->teardown_at |= CHUNK_RECORDS - 1;
+        return COST_FRAME;
+    case TEARDOWN_M2P:
+        return mfn_valid(p->m2p_l3) ? m2p_teardown(p, 64) * COST_FRAME : 0;
+    default:
+        return 0;
+    }
+}
+
 long paging_teardown(struct paging *p)
 {
-    int budget = TEARDOWN_BUDGET;
-    uint64_t i;
+    unsigned spent = 0;
 
     paging_lock(p);
-    for (; budget > 0; p->teardown_at++) {
-        i = p->teardown_at;
-        if (i < p->pool_made) {
-            teardown_shadow(p, i + 1);
-            budget -= COST_SHADOW;
-            continue;
+    if (CONFIG_DEBUG && !p->dying)
+        paging_check(p);
+    p->dying = true;
+    while (spent < TEARDOWN_BUDGET && p->teardown_phase < TEARDOWN_DONE) {
+        unsigned cost = teardown_item(p, p->teardown_at);
+        spent += cost;
+        p->teardown_at++;
+        if (!cost) {
+            p->teardown_phase++;
+            p->teardown_at = 0;
         }
-        i -= p->pool_made;
-        if (i < p->window_limit) {
-            teardown_window(p, gfn_of(GFN_WINDOW + i));
-            budget--;
-            continue;
-        }
-        i -= p->window_limit;
-        if (i >= p->ram_limit)
-            break;
-        if (!p->ram[i >> CHUNK_BITS]) {
-            p->teardown_at += CHUNK_RECORDS - 1 - i % CHUNK_RECORDS;
-            continue;
-        }
-        teardown_ram(p, gfn_of(i));
-        budget -= COST_FRAME;
     }
-    if (budget > 0)
-        m2p_teardown(p, (unsigned)budget / COST_FRAME + 1);
-    long rc = budget > 0 && !mfn_valid(p->m2p_l3) ? 0 : -XEN_ERESTART;
+    long rc = p->teardown_phase == TEARDOWN_DONE ? 0 : -XEN_ERESTART;
     paging_unlock(p);
     return rc;
 }

@@ -144,8 +144,17 @@ struct paging {
     bool removed;
     uint64_t removed_stamp;
 
-    uint64_t teardown_at; /* progress of paging_teardown */
+    bool dying; /* paging_teardown has begun: nothing new comes in */
+    enum {
+        TEARDOWN_SHADOWS,
+        TEARDOWN_WINDOW,
+        TEARDOWN_RAM,
+        TEARDOWN_M2P,
+        TEARDOWN_DONE
+    } teardown_phase;
+    uint64_t teardown_at; /* in the array of the phase */
     struct paging_counters count;
+    unsigned audit_countdown;
 };
 
 static inline uint64_t entry_id(const struct paging *p, const struct shadow *s, unsigned slot)
@@ -290,5 +299,6 @@ void alias_end_all(struct paging *p, struct gfn_record *table, gfn_t gfn);
 /* ---- audit.c: for debug builds and tests ---- */
 /* The first broken invariant in words, or NULL. Slow. */
 const char *paging_audit(struct paging *p);
+void paging_check(struct paging *p); /* panics with it */
 
 #endif

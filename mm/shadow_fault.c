@@ -11,7 +11,8 @@
  */
 #include "mm/paging_priv.h"
 
-#define PF_RSVD 8U
+#define PF_RSVD     8U
+#define AUDIT_EVERY 8192 /* faults, in debug builds */
 
 struct fault {
     struct paging *p;
@@ -204,6 +205,8 @@ enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t
         return FAULT_GUEST;
     }
     paging_lock(p);
+    if (CONFIG_DEBUG && ++p->audit_countdown % AUDIT_EVERY == 0)
+        paging_check(p);
     result = fault_locked(&f, pv);
     paging_unlock(p);
     return result;
