@@ -6,14 +6,15 @@
 #ifndef HV_CONFIG_H
 #define HV_CONFIG_H
 
-#define PCPU_MAX     64   /* pCPUs used; a bit each in a 64-bit mask */
-#define DOMAIN_MAX   1024 /* slots of the domain table, a pointer each; numbers are reused late */
-#define VCPU_MAX     32   /* vCPUs of a domain: shared_info has room for 32 vcpu_infos */
-#define EVTCHN_MAX   4096 /* ports of a domain with the 2-level ABI, 64-bit */
-#define VIRQ_MAX     24   /* NR_VIRQS of <xen/xen.h> */
-#define PIRQ_MAX     64   /* physical interrupt numbers of dom0 */
-#define GRANT_FRAMES 32   /* default and largest grant-table frames of a domain (512 entries each) \
-                           */
+#define PCPU_MAX   64   /* pCPUs used; a bit each in a 64-bit mask */
+#define DOMAIN_MAX 1024 /* slots of the domain table, a pointer each; numbers are reused late */
+#define VCPU_MAX   32   /* vCPUs of a domain: shared_info has room for 32 vcpu_infos */
+#define EVTCHN_MAX 4096 /* ports of a domain with the 2-level ABI, 64-bit */
+#define VIRQ_MAX   24   /* NR_VIRQS of <xen/xen.h> */
+#define PIRQ_MAX   64   /* physical interrupt numbers of dom0 */
+#define GRANT_FRAMES                                                            \
+    32 /* default and largest grant-table frames of a domain (512 entries each) \
+        */
 #define MAPTRACK_FRAMES 32           /* default frames of grant-mapping handles of a domain */
 #define PCI_DEVICES     64           /* devices that dom0 may add */
 #define LOG_BYTES       (128 * 1024) /* the hypervisor's log ring (power of two) */

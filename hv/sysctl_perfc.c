@@ -35,7 +35,7 @@ enum counter {
 };
 
 static const char *const names[COUNTERS] = {
-    [DOMAINS] = "domain_structs",           [FREE_FRAMES] = "free_frames",
+    [DOMAINS] = "domain_structs",    [FREE_FRAMES] = "free_frames",
     [TOTAL_FRAMES] = "total_frames", [HEAP_BYTES] = "heap_bytes",
     [EVENT_PORTS] = "event_ports",   [GRANT_MAPS] = "grant_maps",
     [SHADOWS] = "shadow_tables",     [SHADOWS_RECLAIMED] = "shadow_reclaimed",
