@@ -44,10 +44,13 @@ unit_memory := hv/memory.c hv/reservation.c hv/memory_map.c mm/guest.c $(mm_all)
 unit_dom0 := hv/elf.c hv/dom0_layout.c hv/hypercall_page.c
 unit_conline := hv/console_line.c
 unit_wallclock := hv/wallclock.c
+unit_control := $(addprefix hv/,domctl.c domctl_vcpu.c control.c sysctl.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
+                mm/guest.c $(mm_all)
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_wfq := sched/wfq.c
 unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
+unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c
 unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 
