@@ -11,6 +11,7 @@
 #include "mm/guest.h"
 #include "mm/heap.h"
 
+/* Numbers below vcpu_max are made, all of them. */
 static struct vcpu *find_vcpu(struct domain *d, uint32_t id)
 {
     return id < d->vcpu_max ? d->vcpu[id] : NULL;
@@ -72,10 +73,8 @@ long domctl_vcpu_info(struct domain *d, struct xen_domctl *op)
     struct xen_domctl_getvcpuinfo *info = &op->u.getvcpuinfo;
     struct vcpu *v = find_vcpu(d, info->vcpu);
 
-    if (info->vcpu >= d->vcpu_max)
-        return refuse(d, -XEN_EINVAL, "getvcpuinfo of vCPU %u", info->vcpu);
     if (!v)
-        return -XEN_ESRCH;
+        return refuse(d, -XEN_EINVAL, "getvcpuinfo of vCPU %u", info->vcpu);
     info->online = v->sched.up;
     info->blocked = v->sched.blocked;
     info->running = v->sched.on_pcpu;
@@ -112,10 +111,8 @@ long domctl_affinity(struct domain *d, struct xen_domctl *op, bool set)
     uint64_t online = arch_pcpu_mask();
     long rc = 0;
 
-    if (a->vcpu >= d->vcpu_max || !which)
+    if (!v || !which)
         return refuse(d, -XEN_EINVAL, "affinity of vCPU %u, flags %x", a->vcpu, a->flags);
-    if (!v)
-        return -XEN_ESRCH;
     if (set)
         rc = set_affinity(v, a);
     if (!rc && (which & XEN_VCPUAFFINITY_HARD))

@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control interface: versions, errors and answers of domctl and sysctl. Domains are the test's
+ * own; what the hypervisor does to them is recorded, not done.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <xen/errno.h>
+#include <xen/xen.h>
+#include <xen/sysctl.h>
+
+#include "hv/arch.h"
+#include "hv/control.h"
+#include "hv/domain.h"
+#include "hv/evtchn.h"
+#include "hv/grant.h"
+#include "hv/hypercall.h"
+#include "hv/log.h"
+#include "hv/memory_map.h"
+#include "hv/wallclock.h"
+#include "mm/heap.h"
+#include "tests/unit/fake_arch.h"
+
+#define DOMAINS 3
+
+static struct domain domains[DOMAINS]; /* 0, 4, 9 */
+static struct vcpu vcpus[DOMAINS][4];
+static const domid_t ids[DOMAINS] = {0, 4, 9};
+static struct shared_info shared[DOMAINS];
+static int references, pauses;
+static struct domain_params created;
+static long create_result, destroy_result, context_result;
+static unsigned weights[DOMAINS], caps[DOMAINS];
+static char logged[4096];
+static bool trylock_fails;
+struct domain *dom0 = &domains[0];
+
+/* ---- the rest of the hypervisor ---- */
+
+static struct domain *find(domid_t id, bool next)
+{
+    for (unsigned i = 0; i < DOMAINS; i++)
+        if (ids[i] == id || (next && ids[i] > id)) {
+            references++;
+            return &domains[i];
+        }
+    return NULL;
+}
+
+struct domain *domain_get_dying_too(domid_t id)
+{
+    return find(id, false);
+}
+
+struct domain *domain_next(domid_t id)
+{
+    return find(id, true);
+}
+
+void domain_put(struct domain *d)
+{
+    assert_non_null(d);
+    references--;
+}
+
+unsigned domain_count(void)
+{
+    return DOMAINS;
+}
+
+long domain_create(const struct domain_params *params, struct domain **out)
+{
+    created = *params;
+    if (create_result)
+        return create_result;
+    *out = &domains[1];
+    references++;
+    return 0;
+}
+
+long domain_destroy(struct domain *d)
+{
+    d->dying = true;
+    return destroy_result;
+}
+
+long domain_set_max_vcpus(struct domain *d, unsigned count)
+{
+    (void)d;
+    return count < 1 || count > VCPU_MAX ? -XEN_EINVAL : 0;
+}
+
+void domain_pause(struct domain *d)
+{
+    (void)d;
+    pauses++;
+}
+
+void domain_unpause(struct domain *d)
+{
+    (void)d;
+    pauses--;
+}
+
+long arch_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
+{
+    (void)ctx;
+    assert_int_equal(pauses, 1);
+    assert_false(v->sched.up);
+    return context_result;
+}
+
+void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
+{
+    (void)v;
+    ctx->user_regs.rip = 0x1234;
+}
+
+void arch_vcpu_dump(const struct vcpu *v)
+{
+    (void)v;
+}
+
+uint32_t arch_cpu_khz(void)
+{
+    return 2500000;
+}
+
+void arch_cpu_capabilities(uint32_t words[8])
+{
+    memset(words, 0x11, 32);
+}
+
+bool arch_read_rtc(struct wallclock_date *date)
+{
+    (void)date;
+    return false;
+}
+
+void sched_vcpu_up(struct vcpu *v)
+{
+    v->sched.up = true;
+}
+
+void sched_vcpu_down(struct vcpu *v)
+{
+    v->sched.up = false;
+}
+
+uint64_t sched_cpu_time(struct vcpu *v)
+{
+    return 100 + v->id;
+}
+
+uint64_t sched_idle_time(unsigned pcpu)
+{
+    return 1000 + pcpu;
+}
+
+void sched_get_params(struct domain *d, unsigned *weight, unsigned *cap)
+{
+    *weight = weights[d - domains];
+    *cap = caps[d - domains];
+}
+
+long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
+{
+    if (cap > 6400)
+        return -XEN_EINVAL;
+    weights[d - domains] = weight;
+    caps[d - domains] = cap;
+    return 0;
+}
+
+long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *soft)
+{
+    if (hard)
+        v->sched.hard_affinity = *hard;
+    if (soft)
+        v->sched.soft_affinity = *soft;
+    return 0;
+}
+
+void memory_map_release(struct domain *d)
+{
+    assert_true(d->dying);
+}
+
+unsigned evtchn_count(struct domain *d)
+{
+    return d->id + 1;
+}
+
+unsigned grant_map_count(struct domain *d)
+{
+    (void)d;
+    return 2;
+}
+
+bool spin_trylock(struct spinlock *l)
+{
+    if (trylock_fails)
+        return false;
+    spin_lock(l);
+    return true;
+}
+
+size_t log_read(char *buf, size_t size, uint32_t *index)
+{
+    size_t left = strlen(logged) - *index;
+
+    size = size < left ? size : left;
+    memcpy(buf, logged + *index, size);
+    *index += size;
+    return size;
+}
+
+void log_clear(void)
+{
+    logged[0] = 0;
+}
+
+size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
+{
+    if (va < 4096)
+        return bytes;
+    memcpy(dst, (const void *)va, bytes);
+    return 0;
+}
+
+size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
+{
+    if (va < 4096)
+        return bytes;
+    memcpy((void *)va, src, bytes);
+    return 0;
+}
+
+/* ---- helpers ---- */
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_machine_start(2048, 2);
+    memset(domains, 0, sizeof domains);
+    memset(vcpus, 0, sizeof vcpus);
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        domains[i].id = ids[i];
+        domains[i].privileged = i == 0;
+        domains[i].vcpu_max = 2;
+        domains[i].shared = &shared[i];
+        domains[i].paging = paging_create(ids[i], 100, 0, PAGING_POOL_MIN);
+        domains[i].max_pages = 100;
+        spin_lock_init(&domains[i].lock, LOCK_DOMAIN);
+        weights[i] = 256;
+        caps[i] = 0;
+        for (unsigned k = 0; k < 2; k++) {
+            vcpus[i][k].domain = &domains[i];
+            vcpus[i][k].id = k;
+            domains[i].vcpu[k] = &vcpus[i][k];
+        }
+    }
+    domains[1].vcpu_max = 1;
+    references = pauses = 0;
+    create_result = destroy_result = context_result = 0;
+    trylock_fails = false;
+    strcpy(logged, "one line\nanother line\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    assert_int_equal(references, 0);
+    assert_int_equal(pauses, 0);
+    for (unsigned i = 0; i < DOMAINS; i++) {
+        while (paging_teardown(domains[i].paging) == -XEN_ERESTART)
+            continue;
+        paging_free(domains[i].paging);
+    }
+    assert_int_equal(heap_used_bytes(), 0);
+    fake_machine_stop();
+    return 0;
+}
+
+static struct xen_domctl dc;
+static struct xen_sysctl sc;
+
+static long call_domctl(void)
+{
+    struct hypercall call = {.arg = {(uint64_t)&dc}};
+
+    return hypercall_domctl(&vcpus[0][0], &call);
+}
+
+static void begin(uint32_t cmd, domid_t domain)
+{
+    memset(&dc, 0, sizeof dc);
+    dc.cmd = cmd;
+    dc.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    dc.domain = domain;
+}
+
+#define DOMCTL(cmd, dom, ...) (begin(cmd, dom), (void)0, ##__VA_ARGS__, call_domctl())
+
+static long call_sysctl(uint32_t cmd)
+{
+    struct hypercall call = {.arg = {(uint64_t)&sc}};
+
+    sc.cmd = cmd;
+    sc.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    return hypercall_sysctl(&vcpus[0][0], &call);
+}
+
+static void sysctl_clear(void)
+{
+    memset(&sc, 0, sizeof sc);
+}
+
+/* ---- tests ---- */
+
+static void test_versions(void **state)
+{
+    struct hypercall bad = {0};
+
+    (void)state;
+    begin(XEN_DOMCTL_getdomaininfo, 0);
+    dc.interface_version = 0x14;
+    assert_int_equal(call_domctl(), -XEN_EACCES);
+    assert_int_equal(hypercall_domctl(&vcpus[0][0], &bad), -XEN_EFAULT);
+    assert_int_equal(hypercall_sysctl(&vcpus[0][0], &bad), -XEN_EFAULT);
+    sc.interface_version = 0x14;
+    bad.arg[0] = (uint64_t)&sc;
+    assert_int_equal(hypercall_sysctl(&vcpus[0][0], &bad), -XEN_EACCES);
+    trylock_fails = true;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 0), -XEN_ERESTART);
+    assert_int_equal(call_sysctl(XEN_SYSCTL_physinfo), -XEN_ERESTART);
+}
+
+static void good_create(void)
+{
+    begin(XEN_DOMCTL_createdomain, 0);
+    dc.u.createdomain.max_vcpus = 2;
+    dc.u.createdomain.max_grant_frames = 64;
+    dc.u.createdomain.max_maptrack_frames = ~0U;
+    dc.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
+    memset(dc.u.createdomain.handle, 7, 16);
+}
+
+static void test_create(void **state)
+{
+    (void)state;
+    good_create();
+    assert_int_equal(call_domctl(), 0);
+    assert_int_equal(dc.domain, 4);
+    assert_true(created.id >= DOMID_FIRST_RESERVED);
+    assert_int_equal(created.max_grant_frames, GRANT_FRAMES);
+    assert_int_equal(created.max_maptrack_frames, MAPTRACK_FRAMES);
+    assert_int_equal(created.handle[15], 7);
+    assert_false(created.privileged);
+    good_create();
+    dc.domain = 77;
+    assert_int_equal(call_domctl(), 0);
+    assert_int_equal(created.id, 77);
+    create_result = -XEN_EEXIST;
+    assert_int_equal((good_create(), call_domctl()), -XEN_EINVAL);
+    create_result = -XEN_ENOMEM;
+    assert_int_equal((good_create(), call_domctl()), -XEN_ENOMEM);
+    create_result = 0;
+    assert_int_equal((good_create(), dc.u.createdomain.max_vcpus = 0, call_domctl()), -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.max_vcpus = 33, call_domctl()), -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.flags = XEN_DOMCTL_CDF_hvm, call_domctl()),
+                     -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.arch.emulation_flags = 1, call_domctl()),
+                     -XEN_EOPNOTSUPP);
+    assert_int_equal((good_create(), dc.u.createdomain.grant_opts = 0, call_domctl()), -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.max_grant_frames = 0, call_domctl()),
+                     -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.cpupool_id = 1, call_domctl()), -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.domain = DOMID_SELF, call_domctl()), -XEN_EINVAL);
+}
+
+static void test_life(void **state)
+{
+    (void)state;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_pausedomain, 5), -XEN_ESRCH);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_pausedomain, DOMID_SELF), -XEN_ESRCH);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_pausedomain, 0), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_unpausedomain, 4), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_pausedomain, 4), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_pausedomain, 4), 0);
+    assert_int_equal(pauses, 1);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_unpausedomain, 4), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_resumedomain, 4), -XEN_ENOSYS);
+    assert_int_equal(DOMCTL(12345, 4), -XEN_ENOSYS);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_destroydomain, 0), -XEN_EINVAL);
+    destroy_result = -XEN_ERESTART;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_destroydomain, 4), -XEN_ERESTART);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = 4000), -XEN_EINVAL);
+    destroy_result = 0;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_destroydomain, 4), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 4), 0);
+    assert_true(dc.u.getdomaininfo.flags & XEN_DOMINF_dying);
+}
+
+static void test_info(void **state)
+{
+    struct xen_domctl_getdomaininfo *info = &dc.u.getdomaininfo;
+
+    (void)state;
+    vcpus[2][0].sched.up = vcpus[2][1].sched.up = true;
+    vcpus[2][0].sched.blocked = true;
+    vcpus[2][1].sched.on_pcpu = true;
+    domains[2].is_shut_down = true;
+    domains[2].shutdown_code = 3;
+    domains[2].controller_paused = true;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 5), 0); /* the next one */
+    assert_int_equal(dc.domain, 9);
+    assert_int_equal(info->domain, 9);
+    assert_int_equal(info->flags, XEN_DOMINF_running | XEN_DOMINF_paused | XEN_DOMINF_shutdown |
+                                      3 << XEN_DOMINF_shutdownshift);
+    assert_int_equal(info->nr_online_vcpus, 2);
+    assert_int_equal(info->max_vcpu_id, 1);
+    assert_int_equal(info->cpu_time, 201);
+    assert_int_equal(info->max_pages, 100);
+    vcpus[2][1].sched.on_pcpu = false;
+    vcpus[2][1].sched.blocked = true;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 9), 0);
+    assert_true(info->flags & XEN_DOMINF_blocked);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 10), -XEN_ESRCH);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, DOMID_SELF), -XEN_EINVAL);
+}
+
+static void test_context(void **state)
+{
+    static struct vcpu_guest_context ctx;
+
+    (void)state;
+    ctx.flags = VGCF_online;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4), -XEN_EINVAL); /* no pointer */
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = (void *)8),
+                     -XEN_EFAULT);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx,
+                            dc.u.vcpucontext.vcpu = 1),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx,
+                            dc.u.vcpucontext.vcpu = ~0U),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 0, dc.u.vcpucontext.ctxt.p = &ctx),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx),
+                     -XEN_ENODATA);
+    context_result = -XEN_EINVAL;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx),
+                     -XEN_EINVAL);
+    assert_false(vcpus[1][0].initialised || vcpus[1][0].sched.up);
+    context_result = 0;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
+    assert_true(vcpus[1][0].initialised && vcpus[1][0].sched.up);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
+    assert_int_equal(ctx.user_regs.rip, 0x1234);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpuinfo, 4), 0);
+    assert_int_equal(dc.u.getvcpuinfo.online, 1);
+    assert_int_equal(dc.u.getvcpuinfo.cpu_time, 100);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpuinfo, 4, dc.u.getvcpuinfo.vcpu = 1), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpuinfo, 4, dc.u.getvcpuinfo.vcpu = 2), -XEN_EINVAL);
+}
+
+static long affinity(uint32_t cmd, uint32_t flags, uint8_t *bits, unsigned count)
+{
+    begin(cmd, 9);
+    dc.u.vcpuaffinity.flags = flags;
+    dc.u.vcpuaffinity.cpumap_hard.bitmap.p = bits;
+    dc.u.vcpuaffinity.cpumap_hard.nr_bits = count;
+    return call_domctl();
+}
+
+static void test_affinity(void **state)
+{
+    uint8_t bits[512];
+
+    (void)state;
+    memset(bits, 0xff, sizeof bits);
+    assert_int_equal(affinity(XEN_DOMCTL_setvcpuaffinity, 0, bits, 64), -XEN_EINVAL);
+    assert_int_equal(affinity(XEN_DOMCTL_setvcpuaffinity, 1, bits, 64), 0);
+    assert_int_equal(bits[0], 3); /* what came into force: two pCPUs */
+    assert_int_equal(bits[1], 0);
+    assert_int_equal(vcpus[2][0].sched.hard_affinity, ~0UL);
+    bits[0] = 0xfd;
+    assert_int_equal(affinity(XEN_DOMCTL_setvcpuaffinity, 1, bits, 1),
+                     0); /* one bit of the byte is meant */
+    assert_int_equal(vcpus[2][0].sched.hard_affinity, 1);
+    assert_int_equal(affinity(XEN_DOMCTL_getvcpuaffinity, 1, bits, 4096), 0);
+    assert_int_equal(bits[0], 1);
+    assert_int_equal(bits[100], 0);
+    bits[0] = 4;
+    assert_int_equal(affinity(XEN_DOMCTL_setvcpuaffinity, 1, bits, 64),
+                     -XEN_EINVAL); /* no such pCPU */
+    assert_int_equal(affinity(XEN_DOMCTL_setvcpuaffinity, 1, NULL, 64), -XEN_EFAULT);
+    assert_int_equal(affinity(XEN_DOMCTL_getvcpuaffinity, 1, bits, ~0U), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpuaffinity, 4, dc.u.vcpuaffinity.vcpu = 1,
+                            dc.u.vcpuaffinity.flags = 1),
+                     -XEN_EINVAL);
+}
+
+static long share(uint32_t id, uint32_t cmd, uint16_t weight, uint16_t cap)
+{
+    begin(XEN_DOMCTL_scheduler_op, 4);
+    dc.u.scheduler_op.sched_id = id;
+    dc.u.scheduler_op.cmd = cmd;
+    dc.u.scheduler_op.u.credit2.weight = weight;
+    dc.u.scheduler_op.u.credit2.cap = cap;
+    return call_domctl();
+}
+
+static void test_scheduler(void **state)
+{
+    (void)state;
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT, XEN_DOMCTL_SCHEDOP_getinfo, 0, 0), -XEN_EINVAL);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_putvcpuinfo, 0, 0),
+                     -XEN_EINVAL);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_putinfo, 512, 50), 0);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_putinfo, 0, 70), 0);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_putinfo, 600, 0xffff), 0);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_putinfo, 1, 6401),
+                     -XEN_EINVAL);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_getinfo, 0, 0), 0);
+    assert_int_equal(dc.u.scheduler_op.u.credit2.weight, 600);
+    assert_int_equal(dc.u.scheduler_op.u.credit2.cap, 70);
+}
+
+static void test_memory_and_others(void **state)
+{
+    (void)state;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_vcpus, 4, dc.u.max_vcpus.max = 2), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_vcpus, 4, dc.u.max_vcpus.max = 0), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_vcpus, 0, dc.u.max_vcpus.max = 1), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = 4000), 0);
+    assert_int_equal(domains[1].max_pages, 1000);
+    assert_int_equal(p2m_max_gfn(domains[1].paging), 1000);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = 40), 0);
+    assert_int_equal(domains[1].max_pages, 10);
+    assert_true(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = ~0UL) < 0);
+    assert_int_equal(domains[1].max_pages, 10);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_address_size, 4, dc.u.address_size.size = 64), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_address_size, 4, dc.u.address_size.size = 32),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_get_address_size, 4), 0);
+    assert_int_equal(dc.u.address_size.size, 64);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_settscinfo, 4, dc.u.tsc_info.tsc_mode = 1), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_settscinfo, 4, dc.u.tsc_info.tsc_mode = 2), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_gettscinfo, 4), 0);
+    assert_int_equal(dc.u.tsc_info.gtsc_khz, 2500000);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_setdomainhandle, 4, dc.u.setdomainhandle.handle[3] = 9), 0);
+    assert_int_equal(domains[1].handle[3], 9);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_hypercall_init, 4, dc.u.hypercall_init.gmfn = 50),
+                     -XEN_EACCES);
+    assert_int_equal(
+        DOMCTL(XEN_DOMCTL_settimeoffset, 4, dc.u.settimeoffset.time_offset_seconds = 60), 0);
+    assert_int_equal(shared[1].wc_sec, 60);
+}
+
+static void test_hypercall_page(void **state)
+{
+    mfn_t mfn = frame_alloc(0, 4, 0);
+    uint8_t *page;
+
+    (void)state;
+    paging_lock(domains[1].paging);
+    assert_int_equal(p2m_add_ram(domains[1].paging, gfn_of(50), mfn), 0);
+    paging_unlock(domains[1].paging);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_hypercall_init, 4, dc.u.hypercall_init.gmfn = 50), 0);
+    page = frame_map(mfn);
+    assert_int_equal(page[0], 0xb8);
+    frame_unmap(page);
+}
+
+static void test_sysctl_log(void **state)
+{
+    char text[64] = "";
+
+    (void)state;
+    sysctl_clear();
+    sc.u.readconsole.buffer.p = text;
+    sc.u.readconsole.count = 8;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_readconsole), 0);
+    assert_int_equal(sc.u.readconsole.count, 8);
+    assert_string_equal(text, "one line");
+    sc.u.readconsole.incremental = 1;
+    sc.u.readconsole.count = 60;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_readconsole), 0);
+    assert_int_equal(sc.u.readconsole.count, 14);
+    sc.u.readconsole.buffer.p = (char *)8;
+    sc.u.readconsole.incremental = 0;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_readconsole), -XEN_EFAULT);
+    sc.u.readconsole.count = 0;
+    sc.u.readconsole.clear = 1;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_readconsole), 0);
+    assert_int_equal(logged[0], 0);
+}
+
+static void test_sysctl_lists(void **state)
+{
+    struct xen_domctl_getdomaininfo infos[4];
+    struct xen_sysctl_cpuinfo cpus[4];
+    struct xen_sysctl_cputopo topo[4];
+    uint8_t pool[8];
+
+    (void)state;
+    sysctl_clear();
+    sc.u.getdomaininfolist.max_domains = 4;
+    sc.u.getdomaininfolist.buffer.p = infos;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_getdomaininfolist), 0);
+    assert_int_equal(sc.u.getdomaininfolist.num_domains, 3);
+    assert_int_equal(infos[2].domain, 9);
+    sc.u.getdomaininfolist.max_domains = 1;
+    sc.u.getdomaininfolist.first_domain = 1;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_getdomaininfolist), 0);
+    assert_int_equal(sc.u.getdomaininfolist.num_domains, 1);
+    assert_int_equal(infos[0].domain, 4);
+    sc.u.getdomaininfolist.first_domain = 0xffff;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_getdomaininfolist), 0);
+    assert_int_equal(sc.u.getdomaininfolist.num_domains, 0);
+
+    sysctl_clear();
+    assert_int_equal(call_sysctl(XEN_SYSCTL_physinfo), 0);
+    assert_int_equal(sc.u.physinfo.nr_cpus, 2);
+    assert_int_equal(sc.u.physinfo.total_pages, 2047);
+    assert_int_equal(sc.u.physinfo.cpu_khz, 2500000);
+
+    sysctl_clear();
+    sc.u.getcpuinfo.max_cpus = 4;
+    sc.u.getcpuinfo.info.p = cpus;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_getcpuinfo), 0);
+    assert_int_equal(sc.u.getcpuinfo.nr_cpus, 2);
+    assert_int_equal(cpus[1].idletime, 1001);
+
+    sysctl_clear();
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    assert_int_equal(sc.u.cputopoinfo.num_cpus, 2);
+    sc.u.cputopoinfo.num_cpus = 4;
+    sc.u.cputopoinfo.cputopo.p = topo;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cputopoinfo), 0);
+    assert_int_equal(topo[1].core, 1);
+
+    sysctl_clear();
+    sc.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_INFO;
+    sc.u.cpupool_op.cpumap.bitmap.p = pool;
+    sc.u.cpupool_op.cpumap.nr_bits = 64;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), 0);
+    assert_int_equal(pool[0], 3);
+    assert_int_equal(sc.u.cpupool_op.n_dom, 3);
+    sc.u.cpupool_op.cpupool_id = 1;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), -XEN_ENOENT);
+    sc.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_CREATE;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), -XEN_EOPNOTSUPP);
+
+    sysctl_clear();
+    assert_int_equal(call_sysctl(XEN_SYSCTL_tbuf_op), -XEN_ENOSYS);
+    assert_int_equal(call_sysctl(XEN_SYSCTL_sched_id), 0);
+    assert_int_equal(sc.u.sched_id.sched_id, XEN_SCHEDULER_CREDIT2);
+}
+
+static void test_sysctl_counters(void **state)
+{
+    struct xen_sysctl_perfc_desc desc[64];
+    xen_sysctl_perfc_val_t values[64];
+    bool ports = false;
+
+    (void)state;
+    sysctl_clear();
+    assert_int_equal(call_sysctl(XEN_SYSCTL_perfc_op), -XEN_EINVAL);
+    sc.u.perfc_op.cmd = XEN_SYSCTL_PERFCOP_query;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_perfc_op), 0);
+    assert_in_range(sc.u.perfc_op.nr_counters, 5, 64);
+    assert_int_equal(sc.u.perfc_op.nr_counters, sc.u.perfc_op.nr_vals);
+    sc.u.perfc_op.desc.p = desc;
+    sc.u.perfc_op.val.p = values;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_perfc_op), 0);
+    for (unsigned i = 0; i < sc.u.perfc_op.nr_counters; i++) {
+        assert_int_equal(desc[i].nr_vals, 1);
+        assert_true(desc[i].name[0]);
+        if (!strcmp(desc[i].name, "event_ports")) {
+            ports = true;
+            assert_int_equal(values[i], 1 + 5 + 10);
+        }
+    }
+    assert_true(ports);
+    sc.u.perfc_op.val.p = (void *)8;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_perfc_op), -XEN_EFAULT);
+}
+
+static void test_sysctl_keys(void **state)
+{
+    static const char keys[] = "hmqQt\x01?";
+
+    (void)state;
+    sysctl_clear();
+    for (unsigned i = 0; i < DOMAINS; i++)
+        for (unsigned k = 0; k < 2; k++)
+            vcpus[i][k].info = &shared[i].vcpu_info[k];
+    sc.u.debug_keys.keys.p = keys;
+    sc.u.debug_keys.nr_keys = sizeof keys - 1;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_debug_keys), 0);
+    assert_true(fake.log_lines > 10);
+    sc.u.debug_keys.nr_keys = 33;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_debug_keys), -XEN_EINVAL);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_versions),       T(test_create),     T(test_life),         T(test_info),
+        T(test_context),        T(test_affinity),   T(test_scheduler),    T(test_memory_and_others),
+        T(test_hypercall_page), T(test_sysctl_log), T(test_sysctl_lists), T(test_sysctl_counters),
+        T(test_sysctl_keys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
