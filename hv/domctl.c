@@ -137,6 +137,17 @@ static long max_mem(struct domain *d, uint64_t kib)
     return 0;
 }
 
+/* Shadow tables: the builder sets it, before the domain runs. */
+static long set_pool(struct domain *d, uint64_t bytes)
+{
+    long rc;
+
+    paging_lock(d->paging);
+    rc = paging_set_pool_bytes(d->paging, bytes);
+    paging_unlock(d->paging);
+    return rc ? refuse(d, rc, "a paging pool of %lu bytes", bytes) : 0;
+}
+
 static long hypercall_page(struct domain *d, uint64_t gfn)
 {
     struct frame_hold hold;
@@ -208,6 +219,14 @@ static long living(struct vcpu *caller, struct domain *d, struct xen_domctl *op,
         d->time_offset = (uint64_t)op->u.settimeoffset.time_offset_seconds;
         wallclock_show(d);
         return 0;
+    case XEN_DOMCTL_get_paging_mempool_size:
+        *copy_back = true;
+        paging_lock(d->paging);
+        op->u.paging_mempool.size = paging_pool_bytes(d->paging);
+        paging_unlock(d->paging);
+        return 0;
+    case XEN_DOMCTL_set_paging_mempool_size:
+        return set_pool(d, op->u.paging_mempool.size);
     case XEN_DOMCTL_setdomainhandle:
         memcpy(d->handle, op->u.setdomainhandle.handle, sizeof d->handle);
         return 0;

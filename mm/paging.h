@@ -76,6 +76,14 @@ void paging_vcpu_init(struct paging *p, struct paging_vcpu *pv);
 void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv);
 bool paging_is_direct(const struct paging *p);
 
+/*
+ * Size of the pool, counted in machine frames' bytes; paging lock held. Rounded to whole shadows,
+ * at least PAGING_POOL_MIN. It can be changed only while the domain has no shadow in use, that is
+ * before it first runs: -XEN_EBUSY otherwise; -XEN_ENOMEM, -XEN_EINVAL (absurd).
+ */
+uint64_t paging_pool_bytes(const struct paging *p);
+long paging_set_pool_bytes(struct paging *p, uint64_t bytes);
+
 struct spinlock *paging_lock_of(struct paging *p);
 uint64_t *paging_pcpus_of(
     struct paging *p); /* atomic mask: pCPUs that may hold its translations; set by arch at load */

@@ -27,6 +27,9 @@
 
 #define BATCH 8
 
+#define POOL_BYTES     (3 * PAGE_SIZE) /* a shadow with its links */
+#define POOL_PAGES_MAX (1U << 20)
+
 /* ---- LRU list ---- */
 
 static void lru_remove(struct paging *p, struct shadow *s)
@@ -140,6 +143,41 @@ void pool_free(struct paging *p)
     p->free_first = p->free_last = NULL;
     heap_free(p->shadow);
     p->shadow = NULL;
+}
+
+/* ---- size ---- */
+
+uint64_t paging_pool_bytes(const struct paging *p)
+{
+    return p->pool_max * POOL_BYTES;
+}
+
+/* The array may move only while no shadow is in use: then nobody points into it but the queue. */
+long paging_set_pool_bytes(struct paging *p, uint64_t bytes)
+{
+    uint64_t pages = bytes / POOL_BYTES;
+    struct shadow *fresh;
+
+    if (pages < PAGING_POOL_MIN)
+        pages = PAGING_POOL_MIN;
+    if (pages == p->pool_max)
+        return 0;
+    if (pages > POOL_PAGES_MAX)
+        return -XEN_EINVAL;
+    if (p->pool_free != p->pool_made || pages < p->pool_made)
+        return -XEN_EBUSY;
+    fresh = heap_calloc(pages + 1, sizeof *fresh);
+    if (!fresh)
+        return -XEN_ENOMEM;
+    memcpy(fresh, p->shadow, (p->pool_made + 1) * sizeof *fresh);
+    heap_free(p->shadow);
+    p->shadow = fresh;
+    p->pool_max = (unsigned)pages;
+    p->pool_free = 0;
+    p->free_first = p->free_last = NULL;
+    for (unsigned i = 1; i <= p->pool_made; i++)
+        queue_append(p, &fresh[i]);
+    return 0;
 }
 
 /* ---- reclaim ---- */

@@ -567,6 +567,45 @@ static void test_memory_and_others(void **state)
     assert_int_equal(shared[1].wc_sec, 60);
 }
 
+static void test_pool(void **state)
+{
+    const uint64_t shadow = 3 * 4096;
+
+    (void)state;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_get_paging_mempool_size, 4), 0);
+    assert_int_equal(dc.u.paging_mempool.size, PAGING_POOL_MIN * shadow);
+    assert_int_equal(
+        DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = 500 * shadow + 7),
+        0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_get_paging_mempool_size, 4), 0);
+    assert_int_equal(dc.u.paging_mempool.size, 500 * shadow);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = ~0UL),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = 0),
+                     0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_get_paging_mempool_size, 4), 0);
+    assert_int_equal(dc.u.paging_mempool.size, PAGING_POOL_MIN * shadow);
+}
+
+/* A shadow is in use: the pool is what it is. */
+static void test_pool_in_use(void **state)
+{
+    struct paging *p = domains[1].paging;
+    struct paging_vcpu pv;
+
+    (void)state;
+    paging_vcpu_init(p, &pv);
+    paging_lock(p);
+    assert_int_equal(p2m_add_ram(p, gfn_of(3), frame_alloc(0, 4, 0)), 0);
+    assert_int_equal(shadow_set_kernel_root(p, &pv, gfn_of(3)), 0);
+    assert_true(mfn_valid(shadow_root(p, &pv)));
+    paging_unlock(p);
+    assert_int_equal(
+        DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = 1 << 24),
+        -XEN_EBUSY);
+    paging_vcpu_release(p, &pv);
+}
+
 static void test_hypercall_page(void **state)
 {
     mfn_t mfn = frame_alloc(0, 4, 0);
@@ -719,9 +758,13 @@ static void test_sysctl_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions),       T(test_create),     T(test_life),         T(test_info),
-        T(test_context),        T(test_affinity),   T(test_scheduler),    T(test_memory_and_others),
-        T(test_hypercall_page), T(test_sysctl_log), T(test_sysctl_lists), T(test_sysctl_counters),
+        T(test_versions),       T(test_create),
+        T(test_life),           T(test_info),
+        T(test_context),        T(test_affinity),
+        T(test_scheduler),      T(test_memory_and_others),
+        T(test_hypercall_page), T(test_pool),
+        T(test_pool_in_use),    T(test_sysctl_log),
+        T(test_sysctl_lists),   T(test_sysctl_counters),
         T(test_sysctl_keys),
     };
 
