@@ -117,6 +117,27 @@ static void send_output(void)
     }
 }
 
+/* Through the same ring, so that two pCPUs never write to the port at once. A full ring has a
+ * sender at work on another pCPU: there will be room. */
+void log_terminal_write(const char *bytes, size_t count)
+{
+    while (count) {
+        size_t room;
+
+        spin_lock(&lock);
+        room = OUTPUT_BYTES - (output.written - output.sent);
+        if (room > count)
+            room = count;
+        output_bytes(bytes, room);
+        spin_unlock(&lock);
+        send_output();
+        if (!room)
+            arch_cpu_relax();
+        bytes += room;
+        count -= room;
+    }
+}
+
 void log_vprintf(enum log_level level, const char *fmt, va_list ap)
 {
     struct writer w = {

@@ -28,6 +28,9 @@ void log_vprintf(enum log_level level, const char *fmt, va_list ap);
 #define log_info(...)  log_printf(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_printf(LOG_DEBUG, __VA_ARGS__)
 
+/* Bytes for the terminal alone, not for the ring of lines: domain 0's output. */
+void log_terminal_write(const char *bytes, size_t count);
+
 /* A guest's output by console_io: whole lines, "(dN) " before each, control bytes escaped,
  * rate-limited per domain. dom0's own bytes pass unchanged, at once, and do not enter the ring. */
 void log_guest_write(struct domain *d, const char *bytes, size_t count);
