@@ -60,15 +60,20 @@ static void reserve(maddr_t start, maddr_t end)
 
 void bootmem_init(void)
 {
+    bootmem.count = 0;
     bootmem.limit = EARLY_LIMIT;
     bootmem.open = true;
     for (unsigned i = 0; i < boot_info.range_count; i++) {
         const struct boot_range *r = &boot_info.ranges[i];
 
-        if (r->type == E820_RAM && r->start < LAYOUT_RAM_SIZE)
-            add_free(r->start, r->end < LAYOUT_RAM_SIZE ? r->end : LAYOUT_RAM_SIZE);
+        maddr_t end = r->end < LAYOUT_RAM_SIZE ? r->end : LAYOUT_RAM_SIZE;
+
+        if (r->type != E820_RAM || r->start >= end)
+            continue;
+        reserve(r->start, end); /* what an earlier range had of it */
+        add_free(r->start, end);
     }
-    /* Firmware lists may overlap; whoever says "not RAM" wins. */
+    /* Ranges of firmware may overlap; whoever says "not RAM" wins. */
     for (unsigned i = 0; i < boot_info.range_count; i++) {
         if (boot_info.ranges[i].type != E820_RAM)
             reserve(boot_info.ranges[i].start, boot_info.ranges[i].end);

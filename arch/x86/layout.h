@@ -32,8 +32,11 @@
 #define LAYOUT_MMIO_SIZE  0x40000000
 #define LAYOUT_FRAMES     0xffff810100000000
 #define LAYOUT_FRAMES_END 0xffff814000000000
-#define LAYOUT_RAM        0xffff840000000000
 #define LAYOUT_RAM_SIZE   0x40000000000
+
+#ifndef LAYOUT_RAM /* unit tests have theirs elsewhere */
+#define LAYOUT_RAM 0xffff840000000000
+#endif
 
 #define LAYOUT_SLOT_FIRST 256
 #define LAYOUT_SLOT_LAST  271

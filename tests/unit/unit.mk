@@ -53,7 +53,13 @@ unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c
 unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
-
+unit_acpi := arch/x86/acpi.c
+unit_log := hv/log.c hv/lock.c
+unit_log_CFLAGS := -DCONFIG_DEBUG=1
+# MAP_FIXED memory of the test stands for the map of all RAM.
+unit_multiboot := arch/x86/multiboot.c arch/x86/bootmem.c
+unit_multiboot_CFLAGS := -D_GNU_SOURCE -DLAYOUT_RAM=0x200000000000 -fPIC
+unit_multiboot_LIBS := -Wl,--no-relax
 unit_options := guests/rt/options.c
 
 # --- how they are built -----------------------------------------------------------------------
