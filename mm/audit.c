@@ -20,7 +20,7 @@ static void expect(struct audit *a, bool cond, const char *what)
 static void check_link(struct audit *a, const struct shadow *s, unsigned slot, uint32_t head)
 {
     const struct link *l = shadow_link(s, slot);
-    uint32_t id = (uint32_t)entry_id(a->p, s, slot);
+    uint32_t id = entry_id(s, slot);
 
     expect(a, l->prev ? link_of(a->p, l->prev)->next == id : head == id,
            "list: previous does not point here");

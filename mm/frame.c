@@ -56,16 +56,6 @@ mfn_t frame_mfn(const struct frame *f)
     return mfn_of((uint64_t)(f - frames.table));
 }
 
-void *frame_map(mfn_t mfn)
-{
-    return arch_frame_map(mfn);
-}
-
-void frame_unmap(void *va)
-{
-    (void)va; /* all RAM is mapped today */
-}
-
 /* ---- lists; frames.lock held ---- */
 
 static void list_append(struct frame *f, unsigned order)

@@ -14,6 +14,7 @@
 #define MM_FRAME_H
 
 #include <stddef.h>
+#include "hv/arch.h"
 #include "mm/types.h"
 
 struct frame {
@@ -62,7 +63,14 @@ uint64_t frame_max_mfn(void);     /* one past the last RAM frame */
 
 /* Content of a frame: the only way to reach it (design: an isolated mode may come that has no map
  * of all memory). The pointer is good until frame_unmap, on this pCPU. */
-void *frame_map(mfn_t mfn);
-void frame_unmap(void *va);
+static inline void *frame_map(mfn_t mfn)
+{
+    return arch_frame_map(mfn);
+}
+
+static inline void frame_unmap(void *va)
+{
+    (void)va; /* all RAM is mapped today */
+}
 
 #endif

@@ -4,7 +4,7 @@
  * (in a direct-mapped domain gfn = mfn), and the window of everything else that has a gfn. Chunks
  * are made when first needed and stay where they are, so records have stable addresses.
  */
-#include "mm/paging_priv.h"
+#include "mm/rmap.h"
 
 #include <xen/errno.h>
 #include <xen/xen.h>

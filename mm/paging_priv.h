@@ -106,13 +106,14 @@ struct shadow {
     gfn_t gfn;            /* the guest's table */
     struct gfn_record *record;
     struct shadow *sibling;
-    uint32_t parents; /* id of the first upper entry that points here */
-    uint16_t used;    /* present entries */
-    uint8_t level;    /* 1..4; 0: free */
-    bool live;        /* follows the guest's table, which is protected; else it is empty */
-    uint16_t users;   /* vCPUs that have it as a root, loaded or cached: not to be freed */
-    bool busy;        /* needed by the operation under way: not to be reclaimed */
-    uint64_t stamp;   /* free: TLB clock when it was taken out of use */
+    uint32_t parents;  /* id of the first upper entry that points here */
+    uint16_t used;     /* present entries */
+    uint8_t level;     /* 1..4; 0: free */
+    bool live;         /* follows the guest's table, which is protected; else it is empty */
+    uint16_t users;    /* vCPUs that have it as a root, loaded or cached: not to be freed */
+    uint32_t first_id; /* of slot 0: its number << 9 */
+    bool busy;         /* needed by the operation under way: not to be reclaimed */
+    uint64_t stamp;    /* free: TLB clock when it was taken out of use */
     struct shadow *newer, *older; /* in use: LRU list. Free: older is the next of the queue */
 };
 
@@ -157,9 +158,9 @@ struct paging {
     unsigned audit_countdown;
 };
 
-static inline uint64_t entry_id(const struct paging *p, const struct shadow *s, unsigned slot)
+static inline uint32_t entry_id(const struct shadow *s, unsigned slot)
 {
-    return (uint64_t)(s - p->shadow) << SLOT_BITS | slot;
+    return s->first_id | slot;
 }
 
 static inline struct link *shadow_link(const struct shadow *s, unsigned slot)
@@ -202,6 +203,21 @@ static inline struct shadow *record_shadow(const struct gfn_record *r, unsigned 
     return s;
 }
 
+/* The L1 shadow that translates va below a root, as far as the shadow is linked; NULL. */
+static inline struct shadow *shadow_l1_of(const struct shadow *top, vaddr_t va)
+{
+    unsigned s4 = va_slot(va, 4), s3 = va_slot(va, 3), s2 = va_slot(va, 2);
+    const struct shadow *s;
+
+    if (!top || !top->table[s4])
+        return NULL;
+    s = shadow_link(top, s4)->child;
+    if (!s->table[s3])
+        return NULL;
+    s = shadow_link(s, s3)->child;
+    return s->table[s2] ? shadow_link(s, s2)->child : NULL;
+}
+
 /* ---- p2m.c ---- */
 /* The record of a gfn that exists or can exist; NULL beyond the arrays. A hole may have one or not.
  */
@@ -233,18 +249,6 @@ long m2p_init(struct paging *p, uint64_t entries);
 /* Frees up to `budget` frames of it; the number freed. */
 unsigned m2p_teardown(struct paging *p, unsigned budget);
 uint64_t m2p_root_entry(const struct paging *p); /* for L4 slot M2P_SLOT */
-
-/* ---- rmap.c: the only writers of shadow entries ---- */
-/* Level 1: makes the entry `leaf` (0: none) for `target` (NULL with MMIO or none). */
-void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
-                   struct gfn_record *target);
-/* Levels 2 to 4: points the entry to child with `flags`; child NULL: none. */
-void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
-                    uint64_t flags);
-void rmap_clear(struct paging *p, struct shadow *s, unsigned slot);
-void rmap_remove_all(struct paging *p, struct gfn_record *r); /* every leaf that maps it */
-void rmap_write_protect(struct paging *p, struct gfn_record *r);
-void rmap_unhook(struct paging *p, struct shadow *s); /* out of all its parents */
 
 /* ---- shadow_pool.c ---- */
 long pool_init(struct paging *p, unsigned pages);

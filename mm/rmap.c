@@ -1,79 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Shadow entries and the lists of who points where. Nothing else writes a shadow entry, so the
- * lists, the count of writable leaves of each record and the count of present entries of each
- * shadow are always exact.
- */
-#include "mm/paging_priv.h"
+/* See rmap.h. */
+#include "mm/rmap.h"
 
-static void list_add(struct paging *p, uint32_t *head, uint32_t id, struct link *l)
+/* Does the guest lose something that a TLB may still hold? */
+static bool narrows(uint64_t old, uint64_t new)
 {
-    l->prev = 0;
-    l->next = *head;
-    if (l->next)
-        link_of(p, l->next)->prev = id;
-    *head = id;
-}
-
-static void list_del(struct paging *p, uint32_t *head, const struct link *l)
-{
-    if (l->prev)
-        link_of(p, l->prev)->next = l->next;
-    else
-        *head = l->next;
-    if (l->next)
-        link_of(p, l->next)->prev = l->prev;
-}
-
-/* One aligned store: the hardware sees the old entry or the new one. */
-
-static void entry_write(struct shadow *s, unsigned slot, uint64_t value)
-{
-    __atomic_store_n(&s->table[slot], value, __ATOMIC_RELAXED);
-}
-
-static void count_writable(struct gfn_record *r, uint64_t leaf)
-{
-    if (leaf & PTE_RW) {
-        r->writable++;
-        /* What the guest writes freely is no table, unless it pinned it. */
-        if (!(r->marks & MARK_PINNED))
-            r->marks = 0;
-    }
+    return (old & ~new &PTE_RW) || (new & ~old &PTE_NX) || ((old ^ new) & (PTE_ADDR | PTE_P));
 }
 
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target)
 {
-    struct link *l = shadow_link(s, slot);
     uint64_t old = s->table[slot];
 
-    if (old == leaf && (!old || l->record == target))
-        return;
-    if (old) {
-        if ((old & ~leaf & PTE_RW) || (leaf & ~old & PTE_NX) || ((old ^ leaf) & (PTE_ADDR | PTE_P)))
+    if (old && leaf && shadow_link(s, slot)->record == target) { /* the same frame, other rights */
+        if (narrows(old, leaf))
             p->removed = true;
-        if (l->record && (old & PTE_RW))
-            l->record->writable--;
-        if (leaf && l->record == target) { /* same frame, other rights */
-            if (target)
-                count_writable(target, leaf);
-            entry_write(s, slot, leaf);
-            return;
-        }
-        if (l->record)
-            list_del(p, &l->record->rmap, l);
-        s->used--;
-    }
-    entry_write(s, slot, leaf);
-    if (leaf) {
-        s->used++;
-        l->record = target;
         if (target) {
-            list_add(p, &target->rmap, (uint32_t)entry_id(p, s, slot), l);
-            count_writable(target, leaf);
+            target->writable -= (old & PTE_RW) != 0;
+            rmap_count_writable(target, leaf);
         }
+        rmap_entry_write(s, slot, leaf);
+        return;
     }
+    if (old) {
+        rmap_extract(p, s, slot, old);
+        if (!leaf)
+            rmap_entry_write(s, slot, 0);
+    }
+    if (leaf)
+        rmap_insert(p, s, slot, leaf, target);
 }
 
 void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
@@ -85,25 +41,33 @@ void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct sh
     if ((old & ~PTE_A) == (new & ~PTE_A)) /* the processor sets A in these entries */
         return;
     if (old) {
-        if ((old & ~new &PTE_RW) || (new & ~old &PTE_NX) || ((old ^ new) & (PTE_ADDR | PTE_P)))
+        if (narrows(old, new))
             p->removed = true;
-        list_del(p, &l->child->parents, l);
+        rmap_list_del(p, &l->child->parents, l);
         s->used--;
     }
-    entry_write(s, slot, new);
+    rmap_entry_write(s, slot, new);
     if (child) {
         s->used++;
         l->child = child;
-        list_add(p, &child->parents, (uint32_t)entry_id(p, s, slot), l);
+        rmap_list_add(p, &child->parents, entry_id(s, slot), l);
     }
 }
 
-void rmap_clear(struct paging *p, struct shadow *s, unsigned slot)
+void rmap_empty(struct paging *p, struct shadow *s)
 {
-    if (s->level == 1)
-        rmap_set_leaf(p, s, slot, 0, NULL);
-    else
-        rmap_set_child(p, s, slot, NULL, 0);
+    for (unsigned slot = 0; slot < SLOTS && s->used; slot++) {
+        uint64_t old = s->table[slot];
+
+        if (!old || slot_is_holes(s->level, slot))
+            continue;
+        if (s->level == 1) {
+            rmap_extract(p, s, slot, old);
+            rmap_entry_write(s, slot, 0);
+        } else {
+            rmap_set_child(p, s, slot, NULL, 0);
+        }
+    }
 }
 
 void rmap_remove_all(struct paging *p, struct gfn_record *r)

@@ -55,7 +55,7 @@
  * nothing is ever out of step on purpose. If a fault shows that the guest's entry allows what the
  * shadow does not, only A, D, protection or a missing shadow can be the reason.
  */
-#include "mm/paging_priv.h"
+#include "mm/rmap.h"
 
 #include <xen/errno.h>
 
@@ -158,19 +158,35 @@ bool shadow_protect(struct paging *p, struct gfn_record *r)
     return true;
 }
 
+/* A new shadow of level 1 is empty: most entries need no more than this. */
+static void fill_leaves(struct paging *p, struct shadow *s, const uint64_t *guest)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        uint64_t entry = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
+        struct gfn_record *target;
+
+        if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+            continue;
+        target = p2m_record(p, entry_gfn(entry));
+        if (record_is_ram(target))
+            rmap_insert(p, s, slot, rmap_leaf_of_memory(target, entry), target);
+        else
+            follow_leaf(p, s, slot, entry);
+    }
+}
+
 static void fill(struct paging *p, struct shadow *s)
 {
     const uint64_t *guest = frame_map(record_mfn(s->record));
 
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
-        uint64_t entry = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
-
-        if (!(entry & PTE_P))
-            continue;
-        if (s->level == 1)
-            follow_leaf(p, s, slot, entry);
-        else
-            follow_upper(p, s, slot, entry);
+    if (s->level == 1) {
+        fill_leaves(p, s, guest);
+    } else {
+        for (unsigned slot = 0; slot < SLOTS; slot++) {
+            uint64_t entry = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
+            if (entry & PTE_P)
+                follow_upper(p, s, slot, entry);
+        }
     }
     frame_unmap((void *)guest);
 }
@@ -210,9 +226,7 @@ struct shadow *shadow_get(struct paging *p, gfn_t gfn, struct gfn_record *r, uns
 
 void shadow_release(struct paging *p, struct shadow *s)
 {
-    for (unsigned slot = 0; slot < SLOTS && s->used; slot++)
-        if (s->table[slot] && !slot_is_holes(s->level, slot))
-            rmap_clear(p, s, slot);
+    rmap_empty(p, s);
     rmap_unhook(p, s);
     if (s->live) {
         s->live = false;

@@ -182,6 +182,16 @@ static enum fault_result fault_locked(struct fault *f, struct paging_vcpu *pv)
     return result;
 }
 
+/* The most frequent fault of all: the guest's own table is followed down to an entry that is not
+ * present. */
+static bool leaf_is_absent(const struct paging_vcpu *pv, vaddr_t va)
+{
+    const struct shadow *l1 = shadow_l1_of(pv->user_mode ? pv->user_top : pv->kernel_top, va);
+
+    return l1 && !l1->table[va_slot(va, 1)] &&
+           !(walk_read_entry(l1->record, va_slot(va, 1)) & PTE_P);
+}
+
 enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,
                                struct fault_info *info)
 {
@@ -207,7 +217,7 @@ enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t
     paging_lock(p);
     if (CONFIG_DEBUG && ++p->audit_countdown % AUDIT_EVERY == 0)
         paging_check(p);
-    result = fault_locked(&f, pv);
+    result = leaf_is_absent(pv, va) ? guests_own(&f, 0) : fault_locked(&f, pv);
     paging_unlock(p);
     return result;
 }

@@ -11,7 +11,7 @@
  * A free table is all zero and waits in a queue with its stamp (S3): a processor may still have its
  * address in a paging-structure cache.
  */
-#include "mm/paging_priv.h"
+#include "mm/rmap.h"
 
 #include <string.h>
 #include <xen/errno.h>
@@ -96,7 +96,7 @@ static void drop_frames(struct shadow *s)
         frame_free(s->mfn, 0);
     for (unsigned i = 0; i < 2; i++)
         heap_free(s->link[i]);
-    *s = (struct shadow){0};
+    *s = (struct shadow){.first_id = s->first_id};
 }
 
 /* Adds one more shadow to the free queue; false: no memory or the pool is full. */
@@ -110,6 +110,7 @@ static bool pool_grow(struct paging *p)
     if (!mfn_valid(s->mfn))
         return false;
     s->table = frame_map(s->mfn);
+    s->first_id = (p->pool_made + 1) << SLOT_BITS;
     for (unsigned i = 0; i < 2; i++)
         s->link[i] = heap_alloc(LINKS_PER_PAGE * sizeof(struct link));
     if (!s->link[0] || !s->link[1]) {

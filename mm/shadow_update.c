@@ -4,7 +4,7 @@
  * guest's memory management) or by emulating its store. The guest's entry and every live shadow of
  * the table change together.
  */
-#include "mm/paging_priv.h"
+#include "mm/rmap.h"
 
 #include <xen/errno.h>
 
@@ -64,7 +64,7 @@ static void demote(struct paging *p, uint64_t entry)
 }
 
 /* The shadow of a frame that is a table of level 1 and nothing else; NULL. */
-static struct shadow *only_l1(const struct gfn_record *r)
+static inline struct shadow *only_l1(const struct gfn_record *r)
 {
     struct shadow *s = r->shadows;
 
@@ -79,8 +79,8 @@ static struct shadow *only_l1(const struct gfn_record *r)
  * the rest of shadow_update() in a fraction of its instructions; false: not such a one, nothing
  * done.
  */
-static bool update_plain_leaf(struct paging *p, struct gfn_record *r, unsigned slot, uint64_t entry,
-                              unsigned flags)
+static inline bool update_plain_leaf(struct paging *p, struct gfn_record *r, unsigned slot,
+                                     uint64_t entry, bool keep_ad)
 {
     struct shadow *s = only_l1(r);
     struct gfn_record *target = NULL;
@@ -94,30 +94,24 @@ static bool update_plain_leaf(struct paging *p, struct gfn_record *r, unsigned s
             return false;
     }
     uint64_t *guest = frame_map(record_mfn(r));
-    if (flags & SHADOW_PRESERVE_AD)
+    if (keep_ad)
         entry |= guest[slot] & (PTE_A | PTE_D);
     __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
     frame_unmap(guest);
 
-    if (target && (entry & PTE_A)) {
-        leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PTE_ADDR);
-        if ((entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D))
-            leaf |= PTE_RW | PTE_D;
-    }
+    if (target && (entry & PTE_A))
+        leaf = rmap_leaf_of_memory(target, entry);
     rmap_set_leaf(p, s, slot, leaf, target);
     return true;
 }
 
-long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entry, unsigned flags)
+/* Everything else, in any frame of the domain's memory. */
+static __attribute__((noinline)) long update_any(struct paging *p, struct gfn_record *r,
+                                                 gfn_t table, unsigned slot, uint64_t entry,
+                                                 bool keep_ad)
 {
-    struct gfn_record *r = p2m_record(p, table.n);
-    unsigned slot = offset / 8;
     uint64_t old;
 
-    if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
-        return -XEN_EINVAL;
-    if (update_plain_leaf(p, r, slot, entry, flags))
-        return 0;
     if (entry & PTE_P) {
         long err = check_entry(p, r, table, slot, entry);
         if (err)
@@ -125,7 +119,7 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
     }
     uint64_t *guest = frame_map(record_mfn(r));
     old = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
-    if (flags & SHADOW_PRESERVE_AD)
+    if (keep_ad)
         entry |= old & (PTE_A | PTE_D);
     __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
     frame_unmap(guest);
@@ -139,6 +133,18 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
         demote(p, entry);
     shadow_follow(p, r, table, slot, entry);
     return 0;
+}
+
+long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entry, unsigned flags)
+{
+    struct gfn_record *r = p2m_record(p, table.n);
+    bool keep_ad = flags & SHADOW_PRESERVE_AD;
+
+    if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
+        return -XEN_EINVAL;
+    if (update_plain_leaf(p, r, offset / 8, entry, keep_ad))
+        return 0;
+    return update_any(p, r, table, offset / 8, entry, keep_ad);
 }
 
 /* ---- emulated stores ---- */

@@ -65,18 +65,14 @@ static bool walk_tables(struct paging *p, gfn_t root, vaddr_t va, unsigned lowes
 long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, gfn_t *table,
                     unsigned *offset)
 {
-    const struct shadow *s = pv->kernel_top;
+    const struct shadow *s;
     struct walk w;
 
     *offset = va_slot(va, 1) * 8;
     if (!va_is_guests(va))
         return -XEN_EINVAL;
-    /* A present shadow entry says that the guest's is present too: three loads instead of a walk.
-     */
-    for (unsigned level = LEVELS; s && level > 1; level--) {
-        unsigned slot = va_slot(va, level);
-        s = s->table[slot] ? shadow_link(s, slot)->child : NULL;
-    }
+    /* Where the shadow is present the guest's tables are: three loads instead of a walk. */
+    s = shadow_l1_of(pv->kernel_top, va);
     if (s) {
         *table = s->gfn;
         return 0;

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow entries and the lists of who points where: the only writers of shadow entries, so the
+ * lists, the count of writable leaves of each record and the count of present entries of each
+ * shadow are always exact. Inside mm/ only; the paging lock is held.
+ *
+ * The steps that every entry of every guest goes through are inline: filling and updating tables is
+ * the hottest code there is.
+ */
+#ifndef MM_RMAP_H
+#define MM_RMAP_H
+
+#include "mm/paging_priv.h"
+
+/* ---- in mm/rmap.c ---- */
+/* Level 1: makes the entry `leaf` (0: none) for `target` (NULL with MMIO or none). */
+void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                   struct gfn_record *target);
+/* Levels 2 to 4: points the entry to child with `flags`; child NULL: none. */
+void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
+                    uint64_t flags);
+void rmap_empty(struct paging *p, struct shadow *s);          /* all its entries */
+void rmap_remove_all(struct paging *p, struct gfn_record *r); /* every leaf that maps it */
+void rmap_write_protect(struct paging *p, struct gfn_record *r);
+void rmap_unhook(struct paging *p, struct shadow *s); /* out of all its parents */
+
+/* ---- the steps ---- */
+
+static inline void rmap_list_add(struct paging *p, uint32_t *head, uint32_t id, struct link *l)
+{
+    uint32_t next = *head;
+
+    l->prev = 0;
+    l->next = next;
+    if (next)
+        link_of(p, next)->prev = id;
+    *head = id;
+}
+
+static inline void rmap_list_del(struct paging *p, uint32_t *head, const struct link *l)
+{
+    if (l->prev)
+        link_of(p, l->prev)->next = l->next;
+    else
+        *head = l->next;
+    if (l->next)
+        link_of(p, l->next)->prev = l->prev;
+}
+
+/* One aligned store: the hardware sees the old entry or the new one. */
+static inline void rmap_entry_write(struct shadow *s, unsigned slot, uint64_t value)
+{
+    __atomic_store_n(&s->table[slot], value, __ATOMIC_RELAXED);
+}
+
+static inline void rmap_count_writable(struct gfn_record *r, uint64_t leaf)
+{
+    if (leaf & PTE_RW) {
+        r->writable++;
+        /* What the guest writes freely is no table, unless it pinned it. */
+        if (!(r->marks & MARK_PINNED))
+            r->marks = 0;
+    }
+}
+
+/* An empty leaf becomes present. */
+static inline void rmap_insert(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                               struct gfn_record *target)
+{
+    struct link *l = shadow_link(s, slot);
+
+    l->record = target;
+    if (target) {
+        rmap_list_add(p, &target->rmap, entry_id(s, slot), l);
+        rmap_count_writable(target, leaf);
+    }
+    s->used++;
+    rmap_entry_write(s, slot, leaf);
+}
+
+/* A present leaf leaves its list; the entry itself is the caller's to write. */
+static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
+{
+    struct link *l = shadow_link(s, slot);
+
+    if (l->record) {
+        l->record->writable -= (old & PTE_RW) != 0;
+        rmap_list_del(p, &l->record->rmap, l);
+    }
+    s->used--;
+    p->removed = true;
+}
+
+/* The leaf for a guest's L1 entry, present and accessed, that names memory of the domain's own. */
+static inline uint64_t rmap_leaf_of_memory(const struct gfn_record *target, uint64_t entry)
+{
+    uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PTE_ADDR);
+
+    if ((entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D) && !record_protected(target))
+        leaf |= PTE_RW | PTE_D;
+    return leaf;
+}
+
+#endif
