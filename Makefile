@@ -148,7 +148,7 @@ help:
 	@echo "make              everything: hypervisor, guests, domain 0, boot device tree"
 	@echo "make run          boot it in QEMU through GRUB; the terminal is the serial port. Leave with 'poweroff'"
 	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
-	@echo "make iso          build/penumbra.iso, bootable from BIOS"
+	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
 	@echo "make test         unit tests and boot tests; results in build/junit.xml"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
