@@ -16,6 +16,9 @@
 #define CHIPSET_START 0xfec00000UL
 #define CHIPSET_END   0xff000000UL
 
+#define LOW_END 0x100000UL
+
+#define E820_RAM      1
 #define E820_RESERVED 2
 #define E820_ACPI     3
 #define E820_NVS      4
@@ -56,18 +59,35 @@ static void drop_ranges_inside(const struct range *r)
     range_count = kept;
 }
 
-void mmio_allow(maddr_t start, maddr_t end, enum mmio_access access)
+static void add(maddr_t start, maddr_t end, enum mmio_access access)
 {
     struct range r = {start >> PAGE_SHIFT, (end - 1) >> PAGE_SHIFT, access};
 
-    if (end <= start)
-        return;
     drop_ranges_inside(&r);
     if (range_count == RANGES_MAX) {
         log_warn("mmio: no room for range %lx-%lx: domain 0 cannot map it\n", start, end);
         return;
     }
     ranges[range_count++] = r;
+}
+
+bool mmio_is_device(maddr_t start, maddr_t end)
+{
+    if (start >= end || start < LOW_END || (start < CHIPSET_END && end > CHIPSET_START))
+        return false;
+    for (unsigned i = 0; i < boot_info.range_count; i++) {
+        const struct boot_range *r = &boot_info.ranges[i];
+
+        if (r->type == E820_RAM && start < r->end && r->start < end)
+            return false;
+    }
+    return true;
+}
+
+void mmio_allow(maddr_t start, maddr_t end, enum mmio_access access)
+{
+    if (mmio_is_device(start, end))
+        add(start, end, access);
 }
 
 void mmio_forget(maddr_t start, maddr_t end)
@@ -80,14 +100,15 @@ void mmio_init(void)
     /* Real-mode data, the extended BIOS data area and the BIOS area: where the ACPI root pointer is
      * looked for. The low 640 KiB between hold the hypervisor's own trampoline. */
     if (!boot_info.efi) {
-        mmio_allow(0, PAGE_SIZE, MMIO_READ);
-        mmio_allow(0x9f000, 0xa0000, MMIO_READ);
-        mmio_allow(0xe0000, 0x100000, MMIO_READ);
+        add(0, PAGE_SIZE, MMIO_READ);
+        add(0x9f000, 0xa0000, MMIO_READ);
+        add(0xe0000, LOW_END, MMIO_READ);
     }
     for (unsigned i = 0; i < boot_info.range_count; i++) {
         const struct boot_range *r = &boot_info.ranges[i];
 
-        if (r->type == E820_RESERVED || r->type == E820_ACPI || r->type == E820_NVS)
-            mmio_allow(r->start, r->end, MMIO_READ);
+        if (r->start < r->end &&
+            (r->type == E820_RESERVED || r->type == E820_ACPI || r->type == E820_NVS))
+            add(r->start, r->end, MMIO_READ);
     }
 }

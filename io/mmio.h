@@ -14,9 +14,12 @@
 /* At boot, before domain 0: the firmware's areas, from boot_info. */
 void mmio_init(void);
 
-/* Changes; the lock of io/pci.h is held, or there is one pCPU. Ranges grow to whole
- * pages; the later call wins where two overlap. What lies in RAM or in the chipset's own area stays
- * denied. */
+/* May a device's memory lie there? Not in memory, the hypervisor's own included, not in the first
+ * MiB, not in the chipset's own area. */
+bool mmio_is_device(maddr_t start, maddr_t end);
+
+/* Changes for a device's memory, ignored where none may lie; the lock of io/pci.h is held. Ranges
+ * grow to whole pages; the later call wins where two overlap. */
 void mmio_allow(maddr_t start, maddr_t end, enum mmio_access access);
 void mmio_forget(maddr_t start, maddr_t end);
 

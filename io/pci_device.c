@@ -43,7 +43,7 @@ static unsigned bar_read(struct pci_device *dev, unsigned i)
     unsigned reg = PCI_BAR0 + 4 * i;
     uint32_t low = pci_read(dev->bdf, reg, 4);
     bool wide = !(low & BAR_IO) && (low & 6) == BAR_64BIT && i + 1 < dev->bar_registers;
-    uint64_t mask, start;
+    uint64_t mask, start, bytes;
 
     if (low & BAR_IO)
         return 1;
@@ -55,10 +55,13 @@ static unsigned bar_read(struct pci_device *dev, unsigned i)
     } else if (mask) {
         mask |= ~0UL << 32;
     }
-    /* A size is a power of two; an unset BAR is at 0. */
-    if (mask && start && !((~mask + 1) & ~mask)) {
+    bytes = ~mask + 1;
+    /* A size is a power of two. A BAR over memory would make us write there, to its MSI-X table. */
+    if (mask && !(bytes & (bytes - 1)) && mmio_is_device(start, start + bytes)) {
         dev->bars[i].start = start;
-        dev->bars[i].bytes = ~mask + 1;
+        dev->bars[i].bytes = bytes;
+    } else if (mask && start) {
+        log_warn("pci %x: BAR %u at %lx cannot be used\n", dev->bdf, i, start);
     }
     return wide ? 2 : 1;
 }

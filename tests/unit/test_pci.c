@@ -318,12 +318,24 @@ static void test_device_again(void **state)
 static void test_bad_bars(void **state)
 {
     (void)state;
-    config[5] = 0xfee00000; /* a BAR over the local APIC */
+    boot_info.ranges[0] = (struct boot_range){0x100000, 0x300000, 1};
+    boot_info.range_count = 1;
+    config[5] = 0x00210000; /* a BAR over the hypervisor: MSI-X table and all */
     config[8] = 0x00200004; /* and one over RAM */
     config[9] = 0;
     assert_int_equal(pci_device_add(BDF), 0);
-    assert_int_equal(access_at(0xfee00000), MMIO_DENIED);
+    assert_int_equal(access_at(0x210000), MMIO_DENIED);
     assert_int_equal(access_at(0x200000), MMIO_DENIED);
+    assert_int_equal(irq_map_msix(BDF, 0), -XEN_ENODEV);
+    config[5] = 0xfee00000; /* over the local APIC */
+    assert_int_equal(pci_device_add(BDF), 0);
+    assert_int_equal(access_at(0xfee00000), MMIO_DENIED);
+    assert_int_equal(irq_map_msix(BDF, 0), -XEN_ENODEV);
+    config[5] = 0xfffff000; /* the top of 4 GiB: no sum overflows */
+    config[8] = 0xffffc00c;
+    config[9] = 0xffffffff;
+    assert_int_equal(pci_device_add(BDF), 0);
+    assert_int_equal(access_at(0xfffff000), MMIO_READ);
 }
 
 static uint32_t *entry(unsigned i)
