@@ -12,7 +12,10 @@ fail()
     exit 1
 }
 
-[ $# -ge 1 ] && [ $# -le 3 ] || fail "usage: dom0/mkdisk.sh OUT [SIZE [FOLDER]]"
+case $# in
+[123]) ;;
+*) fail "usage: dom0/mkdisk.sh OUT [SIZE [FOLDER]]" ;;
+esac
 out=$1
 size=${2:-512M}
 guests=${3:-build/guests}

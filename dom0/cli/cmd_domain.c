@@ -82,12 +82,15 @@ static int create_args(int argc, char **argv, struct create_args *args)
             args->paused = true;
         else if (!strcmp(argv[i], "-cp") || !strcmp(argv[i], "-pc"))
             args->console = args->paused = true;
-        else
-            return cli_refuse(argv[0], -XEN_EINVAL, "unknown option %.40s: known are -c and -p",
-                              argv[i]);
+        else {
+            cli_refuse(argv[0], -XEN_EINVAL, "unknown option %.40s: known are -c and -p", argv[i]);
+            return -XEN_EINVAL;
+        }
     }
-    if (i == argc)
-        return cli_usage(argv[0]);
+    if (i == argc) {
+        cli_usage(argv[0]);
+        return -XEN_EINVAL;
+    }
     args->file = argv[i];
     args->words = argv + i + 1;
     return 0;
@@ -98,7 +101,7 @@ int cmd_create(int argc, char **argv)
     struct create_args args = {0};
     struct xlcfg *cfg;
     struct cfg_error *err;
-    domid_t domid;
+    domid_t domid = 0;
     int rc = create_args(argc, argv, &args);
 
     if (rc < 0)

@@ -58,26 +58,44 @@ void lineedit_match(struct lineedit_matches *m, const char *text)
     m->used += size;
 }
 
-/* Draw the prompt and as much of the line around the cursor as one row holds. */
+static void move(struct lineedit *le, size_t distance, char direction)
+{
+    char sequence[24];
+
+    if (!distance)
+        return;
+    snprintf(sequence, sizeof sequence, "\033[%zu%c", distance, direction);
+    put(le, sequence);
+}
+
+/* To the first column behind the prompt, which is printed only where it is not yet. */
+static void draw_prompt(struct lineedit *le)
+{
+    if (le->wrapped)
+        put(le, "\n");
+    put(le, "\r");
+    if (le->wrapped || le->fresh)
+        put(le, le->prompt);
+    else
+        move(le, strlen(le->prompt), 'C');
+    le->wrapped = le->fresh = false;
+}
+
+/* Draw as much of the line around the cursor as one row holds. */
 static void draw(struct lineedit *le)
 {
     size_t room = LINEEDIT_COLUMNS - 1 - strlen(le->prompt);
-    size_t first = 0, last = le->len, shift;
-    char move[24];
+    size_t first = 0, last = le->len;
 
     while (columns(le->line + first, le->cursor - first) > room)
         first = step_right(le, first);
     while (columns(le->line + first, last - first) > room)
         last = step_left(le, last);
-    put(le, "\r");
-    put(le, le->prompt);
+    draw_prompt(le);
     le->ops->write(le->ctx, le->line + first, last - first);
     put(le, "\033[K");
-    shift = columns(le->line + le->cursor, last - le->cursor);
-    if (shift) {
-        snprintf(move, sizeof move, "\033[%zuD", shift);
-        put(le, move);
-    }
+    move(le, columns(le->line + le->cursor, last - le->cursor), 'D');
+    le->scrolled = last - first < le->len;
     le->dirty = false;
 }
 
@@ -106,6 +124,7 @@ void lineedit_start(struct lineedit *le)
     le->len = le->cursor = 0;
     le->line[0] = 0;
     le->too_long = le->dirty = le->after_tab = false;
+    le->fresh = le->wrapped = le->scrolled = false;
     le->escape = ESCAPE_NONE;
     le->history_at = le->history_used;
     put(le, le->prompt);
@@ -113,8 +132,7 @@ void lineedit_start(struct lineedit *le)
 
 static void insert(struct lineedit *le, const char *text, size_t len)
 {
-    bool plain = !le->dirty && le->cursor == le->len &&
-                 strlen(le->prompt) + columns(le->line, le->len) + len < LINEEDIT_COLUMNS;
+    bool plain = !le->dirty && !le->scrolled && le->cursor == le->len;
 
     if (le->len + len >= sizeof le->line) {
         if (!le->too_long)
@@ -126,10 +144,12 @@ static void insert(struct lineedit *le, const char *text, size_t len)
     memcpy(le->line + le->cursor, text, len);
     le->len += len;
     le->cursor += len;
-    if (plain)
-        le->ops->write(le->ctx, text, len);
-    else
+    if (!plain) {
         le->dirty = true;
+        return;
+    }
+    le->ops->write(le->ctx, text, len);
+    le->wrapped = strlen(le->prompt) + columns(le->line, le->len) >= LINEEDIT_COLUMNS;
 }
 
 /* Take out line[from..to]; the cursor goes to `from`. */
@@ -265,6 +285,8 @@ static void list_matches(struct lineedit *le)
         column += width;
     }
     put(le, m->more ? "...\n" : "\n");
+    le->fresh = true;
+    le->wrapped = false;
     draw(le);
 }
 
@@ -443,7 +465,8 @@ static enum lineedit_result control_key(struct lineedit *le, unsigned char byte)
         break;
     case CTRL('L'):
         put(le, "\033[H\033[2J");
-        le->dirty = true;
+        le->fresh = le->dirty = true;
+        le->wrapped = false;
         break;
     case CTRL('N'):
         history_newer(le);

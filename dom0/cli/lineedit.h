@@ -4,9 +4,10 @@
  * and never reads, so escape sequences may come in any pieces. For the command line's thread.
  *
  * Only what every terminal knows is drawn: carriage return, erase to the end of the line, cursor
- * right. A line wider than the screen scrolls sideways, since nothing can be undone across the
- * edge. A byte typed at the end of a short line is simply echoed, so that a script's log reads
- * plainly.
+ * left and right. What is typed at the end is simply echoed, so that a script's log reads plainly,
+ * and the prompt is printed once a line, so that a script may wait for it. When a line wider than
+ * the screen is edited, it moves to a row of its own and scrolls sideways, since nothing can be
+ * undone across the edge.
  */
 #ifndef DOM0_CLI_LINEEDIT_H
 #define DOM0_CLI_LINEEDIT_H
@@ -54,6 +55,9 @@ struct lineedit {
     size_t len, cursor;
     bool too_long;
     bool dirty;      /* the screen is behind */
+    bool fresh;      /* the cursor is on a row without the prompt */
+    bool wrapped;    /* what was echoed went over the edge of the screen */
+    bool scrolled;   /* only a part of the line is shown */
     bool after_cr;   /* a line feed right now belongs to the carriage return before it */
     bool after_tab;  /* a second Tab shows the list */
     unsigned escape; /* how far into an escape sequence; see lineedit.c */
