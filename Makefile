@@ -135,7 +135,7 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) --no-print-directory all iso unit
-	$(PYTHON) -m pytest tests/boot --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/boot --junitxml=$(OUT)/junit.xml
 
 lint:
 	@tests/deps.sh clang-format clang-tidy cppcheck
@@ -150,7 +150,7 @@ help:
 	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
-	@echo "make test         unit tests and boot tests; results in build/junit.xml"
+	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
 	@echo "make lint         format, static analysis, header and size checks"
 	@echo "make deps         install the Debian packages that are missing"
