@@ -430,3 +430,40 @@ void check_world(void)
             check_reachable(i, w.v[i].loaded->mfn, 4, 0, RW);
     }
 }
+
+/* ---- expectations ---- */
+
+void expect_ok(unsigned vcpu, vaddr_t va, enum access how, uint64_t gfn)
+{
+    struct result r = cpu_access(vcpu, va, how);
+
+    assert_int_equal(r.outcome, OK);
+    assert_int_equal(r.mfn.n, p2m_lookup(w.p, gfn_of(gfn)).mfn.n);
+    check_world();
+}
+
+void expect_fault(vaddr_t va, enum access how, uint32_t error)
+{
+    struct result r = cpu_access(0, va, how);
+
+    assert_int_equal(r.outcome, GUEST_FAULT);
+    assert_int_equal(r.info.guest_error, error);
+    check_world();
+}
+
+void expect_crash(vaddr_t va, enum access how)
+{
+    assert_int_equal(cpu_access(0, va, how).outcome, CRASH);
+    check_world();
+}
+
+void expect_store(vaddr_t va, uint64_t gfn, bool writable)
+{
+    struct result r = cpu_access(0, va, WRITE);
+
+    assert_int_equal(r.outcome, STORE);
+    assert_int_equal(r.info.gfn.n, gfn);
+    assert_int_equal(r.info.offset, va % PAGE_SIZE);
+    assert_int_equal(r.info.guest_writable, writable);
+    check_world();
+}

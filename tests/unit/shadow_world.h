@@ -87,4 +87,10 @@ struct reference reference_walk(unsigned vcpu, vaddr_t va);
 /* The audit of mm/, and every leaf that the processor can reach against the reference. */
 void check_world(void);
 
+/* One access, with its outcome and check_world() after it; by vCPU 0 where none is named. */
+void expect_ok(unsigned vcpu, vaddr_t va, enum access how, uint64_t gfn);
+void expect_fault(vaddr_t va, enum access how, uint32_t error);
+void expect_crash(vaddr_t va, enum access how);
+void expect_store(vaddr_t va, uint64_t gfn, bool writable);
+
 #endif

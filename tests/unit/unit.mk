@@ -48,6 +48,7 @@ unit_control := $(addprefix hv/,domctl.c domctl_vcpu.c control.c sysctl.c sysctl
                 mm/guest.c $(mm_all)
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
+unit_shadow_frames := $(unit_shadow)
 unit_wfq := sched/wfq.c
 unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c
