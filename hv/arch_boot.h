@@ -22,10 +22,6 @@ void arch_start_pcpus(void);     /* the others; each ends in pcpu_start() */
 /* Routes the serial port's interrupt to io/serial.c. */
 void arch_serial_irq_init(void);
 
-/* Lets code that was compiled with stack protection (libfdt) run on this pCPU until it first loads
- * a guest: points the FS base at a canary of our own. */
-void arch_boot_canary(void);
-
 /* hv/main.c, called on every pCPU before it counts as online: its timers and run queue. */
 void main_pcpu_init(void);
 /* The life of a pCPU from now on: schedules for ever (written with the entry code). */

@@ -9,13 +9,15 @@
  *             domid = <0>;                                   optional
  *             memory = <262144>;                             KiB, one or two cells; optional
  *             cpus = <2>;                                    optional, 1
- *             bootargs = "...";                              optional, here or in the kernel's
- * module module@1 { compatible = "multiboot,kernel", "multiboot,module";     or "module,kernel"
- *                 module-index = <1>;                        or mb-index, or reg = <address size>
- * (two cells each)
+ *             bootargs = "...";                              optional; here or in module@1
+ *             module@1 {
+ *                 compatible = "multiboot,kernel", "multiboot,module";     or "module,kernel"
+ *                 module-index = <1>;              or mb-index, or reg = <address size>,
+ *             };                                   two cells each
+ *             module@2 {                                     optional
+ *                 compatible = "multiboot,ramdisk", "multiboot,module";    or "module,ramdisk"
+ *                 module-index = <2>;
  *             };
- *             module@2 { compatible = "multiboot,ramdisk", .. or "module,ramdisk"; module-index =
- * <2>; };
  *         };
  *     }; }; };
  *

@@ -4,9 +4,9 @@
  * describes them ("Start-of-day memory layout"). Pure: numbers and a way to reach the domain's
  * pages. For hv/dom0.c.
  *
- *   pfn 0 .. mapped_pages    mapped at virt_base: kernel, [initrd], [phys2mach], start_info, page
- * tables, boot stack, room behind it, not mapped    [initrd, if the kernel takes it by pfn],
- * [phys2mach, if the kernel wants it at INIT_P2M]
+ *   mapped at virt_base   kernel, [initrd], [phys2mach], start_info, page tables, boot stack, room
+ *   behind it             [initrd, if the kernel takes it by pfn, unmapped],
+ *                         [phys2mach, if the kernel wants it at INIT_P2M]
  */
 #ifndef HV_DOM0_LAYOUT_H
 #define HV_DOM0_LAYOUT_H

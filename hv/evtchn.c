@@ -3,9 +3,10 @@
  * The port table and delivery. Delivery by the 2-level rules of <xen/xen.h> and
  * <xen/event_channel.h>, each step by a locked instruction, in this order:
  *
- *     sender: set pending[port]; if it was clear and mask[port] is clear: set the port's bit in the
- * vCPU's evtchn_pending_sel; if that was clear: set evtchn_upcall_pending; if that was clear: wake
- * and interrupt the vCPU guest:  clear upcall_pending; take pending_sel; look at pending words
+ *     sender: set pending[port]; if it was clear and mask[port] is clear:
+ *             set the port's bit in the vCPU's evtchn_pending_sel; if that was clear:
+ *             set evtchn_upcall_pending; if that was clear: wake and interrupt the vCPU
+ *     guest:  clear upcall_pending; take pending_sel; look at pending words
  *
  * The guest looks in the opposite order, so that whatever it has not seen announces itself again.
  * All of this memory is the guest's to write: a wrong bit there costs that guest its events and

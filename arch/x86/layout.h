@@ -6,8 +6,8 @@
  *   slot  from                 what
  *   256   0xffff800000000000   the running domain's machine-to-phys table, read-only for the guest
  *   257   0xffff808000000000   descriptor windows, one per pCPU (GDT 64 KiB, LDT 64 KiB)
- *   258   0xffff810000000000   1 GiB   the image; address - LAYOUT_IMAGE_BASE is the physical
- * address it is linked for 0xffff810040000000   1 GiB   per-pCPU areas, 64 KiB each
+ *   258   0xffff810000000000   1 GiB   the image, at its physical address + LAYOUT_IMAGE_BASE
+ *         0xffff810040000000   1 GiB   per-pCPU areas, 64 KiB each
  *         0xffff810080000000   1 GiB   device registers and firmware tables (arch_map_mmio)
  *         0xffff810100000000   252 GiB the frame table
  *   259   0xffff818000000000   unused, up to slot 263

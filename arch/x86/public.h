@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The architecture's only header for code outside arch/: what an x86 adds to a vCPU. Only arch/x86
- * and hv/cpu_calls.c look inside.
+ * The architecture's only header for code outside arch/: what an x86 adds to a vCPU. Others let
+ * arch/x86 look inside; hv/physdev.c alone sets iopl.
  */
 #ifndef ARCH_X86_PUBLIC_H
 #define ARCH_X86_PUBLIC_H

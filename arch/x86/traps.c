@@ -38,8 +38,8 @@ static uint64_t extable_find(uint64_t rip)
 /*
  * IRETQ to the guest faulted: its rip, cs or ss cannot be loaded. The processor pushed a frame
  * below the five words that IRETQ was reading, and the guest's general registers are in that frame.
- * Put both together again at the top of the stack, where a guest's frame belongs, and give the
- * guest its failsafe callback, or end it.
+ * Put both together again at the top of the stack, where a guest's frame belongs, and end the
+ * guest.
  */
 static void iret_failed(const struct regs *r)
 {
