@@ -70,15 +70,20 @@ static void check_upper(struct audit *a, const struct shadow *s, unsigned slot, 
 static void check_shadow(struct audit *a, const struct shadow *s)
 {
     const struct gfn_record *r = s->record;
-    const uint64_t *guest = s->live ? frame_map(record_mfn(r)) : NULL;
+    const uint64_t *guest = NULL;
     unsigned used = 0;
 
-    expect(a, r == p2m_record(a->p, s->gfn.n), "shadow of another record");
+    if (!r || r != p2m_record(a->p, s->gfn.n)) {
+        expect(a, false, "shadow of another record");
+        return;
+    }
     expect(a, record_shadow(r, s->level) == s, "shadow is not in its record's list");
     expect(a, s->live ? record_is_ram(r) : !s->parents,
            "a shadow that is not followed is reachable");
     expect(a, s->live || s->users, "a shadow is neither followed nor a root");
     expect(a, !s->busy, "a shadow is busy outside an operation");
+    if (s->live)
+        guest = frame_map(record_mfn(r));
     for (unsigned slot = 0; slot < SLOTS && !a->wrong; slot++) {
         if (slot_is_holes(s->level, slot)) {
             expect(a, slot != M2P_SLOT || s->table[slot] == m2p_root_entry(a->p),
