@@ -133,14 +133,20 @@ m2p_entries(const struct paging *p); /* the max_mfn that XENMEM_machphys_mapping
  * never reloads one that is gone.
  */
 mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv);
+/*
+ * The same without the lock, for the change between kernel and user mode: INVALID_MFN if shadow_root() must be asked. Only for
+ * the vCPU itself, which alone changes its roots. Both stay as long as they are its roots; the kernel's is also held as
+ * loaded, so that it outlives its replacement until that is loaded.
+ */
+mfn_t shadow_root_cached(const struct paging_vcpu *pv);
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv,
                             gfn_t gfn); /* -EINVAL: not own RAM */
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn); /* gfn 0: none */
 
 /* One entry of a guest table: guest's entry and shadow together. `offset`: byte offset in the
  * frame, 8-aligned. A frame that is no table gets a plain write. Errors (nothing written): -EINVAL
- * for a hole's gfn, PSE or hypervisor slots (L4 256..271) when present, -EFAULT/-EPERM as
- * documented in docs/abi.md. */
+ * for a hole's gfn, PSE or hypervisor slots (L4 256..271) when present, -EPERM for what is no RAM
+ * and not given to domain 0 either; all of them in docs/abi.md, mmu_update. */
 #define SHADOW_PRESERVE_AD 1 /* keep the old entry's A and D */
 long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entry, unsigned flags);
 /* The L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there is no L1. Sets
