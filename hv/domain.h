@@ -45,6 +45,9 @@ struct vcpu {
     uint64_t runstate_va;
     uint64_t time_area_va; /* VCPUOP_register_vcpu_time_memory_area */
 
+    uint64_t
+        hypercall_since; /* ns: when its present hypercall first looked at the clock; 0: not yet */
+
     struct timer singleshot; /* raises VIRQ_TIMER */
     struct timer periodic;
     uint64_t periodic_ns; /* 0: stopped */

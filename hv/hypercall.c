@@ -53,17 +53,15 @@ const struct hypercall_entry hypercall_table[HYPERCALL_COUNT] = {
     [__HYPERVISOR_domctl] = DOM0_CALL(domctl),
 };
 
-/* When the running hypercall began, per pCPU: nothing else needs it, so it lives here. */
-static uint64_t entered_ns[PCPU_MAX];
-
+/* The clock starts at the first look: short hypercalls never look, so they pay nothing for it. */
 bool hypercall_preempt(void)
 {
-    return arch_time_ns() - entered_ns[arch_pcpu_id()] > HYPERCALL_BUDGET_NS;
-}
+    struct vcpu *v = current_vcpu();
+    uint64_t now = arch_time_ns();
 
-void hypercall_started(void)
-{
-    entered_ns[arch_pcpu_id()] = arch_time_ns();
+    if (!v->hypercall_since)
+        v->hypercall_since = now;
+    return now - v->hypercall_since > HYPERCALL_BUDGET_NS;
 }
 
 long hypercall_run(struct vcpu *v, struct hypercall *call)

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct vcpu;
+#include "hv/domain.h"
 
 struct hypercall {
     uint64_t nr;
@@ -35,7 +35,10 @@ extern const struct hypercall_entry hypercall_table[HYPERCALL_COUNT];
  * this, sets the result, or, for -XEN_ERESTART, the changed arguments and the instruction pointer
  * back to the call. */
 long hypercall_run(struct vcpu *v, struct hypercall *call);
-void hypercall_started(void);
+static inline void hypercall_started(struct vcpu *v)
+{
+    v->hypercall_since = 0;
+}
 /* Has this pCPU spent its budget inside the hypervisor, or is somebody waiting? */
 bool hypercall_preempt(void);
 

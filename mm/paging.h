@@ -134,9 +134,10 @@ m2p_entries(const struct paging *p); /* the max_mfn that XENMEM_machphys_mapping
  */
 mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv);
 /*
- * The same without the lock, for the change between kernel and user mode: INVALID_MFN if shadow_root() must be asked. Only for
- * the vCPU itself, which alone changes its roots. Both stay as long as they are its roots; the kernel's is also held as
- * loaded, so that it outlives its replacement until that is loaded.
+ * The same without the lock, for the change between kernel and user mode: INVALID_MFN if
+ * shadow_root() must be asked. Only for the vCPU itself, which alone changes its roots. Both stay
+ * as long as they are its roots; the kernel's is also held as loaded, so that it outlives its
+ * replacement until that is loaded.
  */
 mfn_t shadow_root_cached(const struct paging_vcpu *pv);
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv,

@@ -360,6 +360,13 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
     return (*top)->mfn;
 }
 
+mfn_t shadow_root_cached(const struct paging_vcpu *pv)
+{
+    const struct shadow *top = pv->user_mode ? pv->user_top : pv->kernel_top;
+
+    return top && pv->loaded == pv->kernel_top ? top->mfn : INVALID_MFN;
+}
+
 /* ---- what the guest asks to flush ---- */
 
 void shadow_flush_local(struct paging *p)

@@ -150,7 +150,7 @@ syscall32_entry:
         jmp     entry_iret
 
 /* ---- guest memory access: size_t bytes left = x86_copy_user(dst, src, n). Faults in the marked instructions continue at
- * the fixup with rcx = bytes not copied. ---- */
+ * the fixup, rcx telling what was left. ---- */
         .macro  EXTABLE from, to
         .pushsection .extable, "a"
         .balign 8
@@ -160,21 +160,22 @@ syscall32_entry:
 
         .globl  x86_copy_user
 x86_copy_user:                          /* rdi dst, rsi src, rdx n */
-        mov     %rdx, %rcx
-        cmp     $8, %rdx
-        jne     2f
         test    $7, %dil                /* a word across two pages needs both at once: each may be the other's table, */
-        jnz     2f                      /* and dropping one for the other would never end; bytes get through one by one */
-1:      mov     (%rsi), %rax            /* one word: the common case, and single-copy atomic */
-11:     mov     %rax, (%rdi)
-        xor     %eax, %eax
-        ret
+        jnz     5f                      /* and dropping one for the other would never end; bytes get through one by one */
+        mov     %rdx, %rcx
+        shr     $3, %rcx
+        and     $7, %edx
+1:      rep movsq
+5:      mov     %rdx, %rcx
 2:      rep movsb
-3:      mov     %rcx, %rax
+        mov     %rcx, %rax
+        ret
+3:      lea     (%rdx, %rcx, 8), %rax   /* whole words were left */
+        ret
+4:      mov     %rcx, %rax
         ret
         EXTABLE 1b, 3b
-        EXTABLE 11b, 3b
-        EXTABLE 2b, 3b
+        EXTABLE 2b, 4b
 
 /* int x86_load_selector_XX(uint16_t): 0, or 1 if the processor refused it (the register is then null). */
         .macro  LOAD_SELECTOR reg

@@ -9,8 +9,10 @@
 #define ARCH_X86_GUEST_H
 
 #include <xen/errno.h>
+#include "arch/x86/pcpu.h"
 #include "arch/x86/x86.h"
 #include "hv/domain.h"
+#include "hv/evtchn.h"
 
 /* The frame of the vCPU that runs here: the top of this pCPU's main stack. */
 struct regs *x86_guest_regs(void);
@@ -40,8 +42,11 @@ void x86_load_root(struct vcpu *v);
  * returned to. */
 void x86_guest_exit(void);
 void x86_resume(struct regs *r) __attribute__((noreturn));
-/* May the frame be left by SYSRET? */
-bool x86_sysret_ok(const struct regs *r);
+/* Is there nothing to do on the way out? The common case, inline. */
+static inline bool x86_guest_exit_idle(const struct pcpu *p, const struct vcpu *v)
+{
+    return !p->resched && p->current == v && !v->arch.failsafe_due && !evtchn_upcall_due(v);
+}
 
 /* Passing things on to the current vCPU's kernel (bounce.c). With no handler or no stack the domain
  * crashes. */

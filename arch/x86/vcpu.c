@@ -142,25 +142,36 @@ void arch_vcpu_load(struct vcpu *next)
     publish_runstate(next);
 }
 
+static void load_cr3(mfn_t root)
+{
+    uint64_t began =
+        tlb_flush_begin(); /* before: what is unmapped from now on may be cached again */
+
+    this_pcpu()->root = mfn_to_maddr(root);
+    x86_write_cr3(mfn_to_maddr(root));
+    tlb_flush_end(began);
+}
+
 void x86_load_root(struct vcpu *v)
 {
     struct paging *p = v->domain->paging;
-    uint64_t began;
-    mfn_t root;
+    mfn_t root = shadow_root_cached(&v->paging);
 
+    if (mfn_valid(root)) {
+        load_cr3(root);
+        return;
+    }
     paging_lock(p);
     root = shadow_root(p, &v->paging);
+    if (mfn_valid(root))
+        load_cr3(
+            root); /* before the lock goes: the root loaded until now may be used again after it */
     paging_unlock(p);
     if (!mfn_valid(root)) {
         x86_load_idle_root();
         domain_crash(v->domain, "no page table to run on in %s mode",
                      v->paging.user_mode ? "user" : "kernel");
-        return;
     }
-    this_pcpu()->root = mfn_to_maddr(root);
-    began = tlb_flush_begin();
-    x86_write_cr3(this_pcpu()->root);
-    tlb_flush_end(began);
 }
 
 void arch_root_changed(struct vcpu *v)
@@ -217,17 +228,6 @@ void x86_guest_exit(void)
         else
             return;
     }
-}
-
-/*
- * SYSRET restores rip from rcx and rflags from r11, and flat selectors. Not for rip that is not
- * canonical, where an Intel processor would fault in ring 0 on the guest's stack (CVE-2012-0217),
- * nor with RF or TF set.
- */
-bool x86_sysret_ok(const struct regs *r)
-{
-    return r->rcx == r->rip && r->r11 == r->rflags && r->cs == SEL_GUEST_CS &&
-           r->ss == SEL_GUEST_SS && x86_canonical(r->rip) && !(r->rflags & (RFLAGS_RF | RFLAGS_TF));
 }
 
 void arch_vcpu_update_time(struct vcpu *v)
