@@ -10,6 +10,7 @@
  */
 #include "arch/x86/guest.h"
 
+#include <stddef.h>
 #include <string.h>
 #include "arch/x86/cpu.h"
 #include "arch/x86/desc.h"
@@ -77,9 +78,11 @@ static void load_segments(struct arch_vcpu *a)
 
     if (bad)
         a->failsafe_due = true;
-    x86_wrmsr(MSR_FS_BASE, a->fs_base);
-    x86_wrmsr(MSR_GS_BASE, a->kernel_mode ? a->gs_base_kernel : a->gs_base_user);
-    x86_wrmsr(MSR_KERNEL_GS_BASE, a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
+    /* Checked when they were set, or read back from the processor; should one be refused all the
+     * same, it keeps what its selector gave it. */
+    x86_wrmsr_safe(MSR_FS_BASE, a->fs_base);
+    x86_wrmsr_safe(MSR_GS_BASE, a->kernel_mode ? a->gs_base_kernel : a->gs_base_user);
+    x86_wrmsr_safe(MSR_KERNEL_GS_BASE, a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
 }
 
 static void load_debug(const struct arch_vcpu *a)
@@ -93,18 +96,32 @@ static void load_debug(const struct arch_vcpu *a)
     x86_write_dr7(a->debugreg[7]);
 }
 
-/* The run-state area is at a guest virtual address of the kernel's tables; it is written only while
- * its entry is reachable. */
+/*
+ * The run-state area is at a guest virtual address of the kernel's tables; it is written only while
+ * its entry is reachable. Guests that asked for it (VMASST_TYPE_runstate_update_flag) see the top
+ * bit of state_entry_time set while the rest changes.
+ */
 static void publish_runstate(struct vcpu *v)
 {
     struct paging_vcpu kernel = v->paging;
+    struct paging *p = v->domain->paging;
+    uint64_t entry_va = v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time);
+    bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
     struct vcpu_runstate_info info;
 
     if (!v->runstate_va)
         return;
     kernel.user_mode = false;
     sched_runstate(v, &info);
-    paging_write_va(v->domain->paging, &kernel, v->runstate_va, &info, sizeof info);
+    if (flag) {
+        info.state_entry_time |= XEN_RUNSTATE_UPDATE;
+        paging_write_va(p, &kernel, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+    }
+    paging_write_va(p, &kernel, v->runstate_va, &info, sizeof info);
+    if (flag) {
+        info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
+        paging_write_va(p, &kernel, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+    }
 }
 
 void arch_vcpu_save(struct vcpu *prev)
