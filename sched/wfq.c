@@ -119,7 +119,8 @@ static void to_present_era(const struct wfq *q, struct wfq_entity *e)
 }
 
 /* All counters in use are lowered alike, which changes no comparison: they are closer together than
- * REBASE_BY. At weight 1 this happens after centuries; tests begin just before it. */
+ * REBASE_BY. At weight 1 it takes half a year of running to get there; tests begin just before it.
+ */
 static void wfq_rebase(struct wfq *q)
 {
     q->era++;

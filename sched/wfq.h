@@ -9,12 +9,13 @@
  * smallest s that may run on a pCPU runs there next. One queue serves all pCPUs, so none idles
  * while an entity could run on it.
  *
- *  - s_min is kept per pCPU: the s of the entity that was chosen there last, which is the smallest
- * of those that it can serve. It never goes back, and an empty queue leaves it alone. A waking
- * entity gets s = max(s, the largest s_min of the pCPUs it may use): sleeping earns nothing. On one
- * pCPU this is the textbook's rule; with several it keeps groups of entities pinned apart from
- * being measured against each other.
- *  - With several pCPUs a weight may be more than one pCPU can serve (1000 against 1 and 1 on two).
+ * s_min is kept per pCPU: the s of the entity that was chosen there last, which was the smallest
+ * of those that it can serve. It never goes back, and an empty queue leaves it alone; who runs
+ * alone for longer than a quantum moves it along. A waking entity gets s = max(s, the largest s_min
+ * of the pCPUs it may use): sleeping earns nothing. On one pCPU this is the textbook's rule; with
+ * several it keeps groups of entities pinned apart from being measured against each other.
+ *
+ * With several pCPUs a weight may be more than one pCPU can serve (1000 against 1 and 1 on two).
  * Such an entity's s would stay behind for ever and be a claim that explodes when others join. So
  * the one chosen is brought up to one quantum's worth behind the next in the queue. On one pCPU
  * that never happens.
@@ -42,17 +43,14 @@
 #include <stdint.h>
 #include "hv/config.h"
 
-#define WFQ_QUANTUM_NS 1000000UL /* between looks at the queue while somebody waits */
-#define WFQ_MIN_RUN_NS 100000UL  /* nobody is preempted earlier */
-#define WFQ_MARGIN_NS \
-    50000UL /* a waking entity preempts if it is this much behind, in its own time */
-#define WFQ_PERIOD_NS 10000000UL /* budgets of caps */
-#define WFQ_SLICE_MIN_NS                                                                    \
-    50000UL                /* less budget than this waits for the next period; carried over \
-                            */
-#define WFQ_SCALE      256 /* at this weight, s counts nanoseconds */
-#define WFQ_NO_LIMIT   UINT64_MAX
-#define WFQ_WEIGHT_MAX 65535
+#define WFQ_QUANTUM_NS   1000000UL  /* between looks at the queue while somebody waits */
+#define WFQ_MIN_RUN_NS   100000UL   /* nobody is preempted earlier */
+#define WFQ_MARGIN_NS    50000UL    /* a waking one preempts if so far behind, in its own time */
+#define WFQ_PERIOD_NS    10000000UL /* budgets of caps */
+#define WFQ_SLICE_MIN_NS 50000UL    /* less budget waits for the next period; carried over */
+#define WFQ_SCALE        256        /* at this weight, s counts nanoseconds */
+#define WFQ_NO_LIMIT     UINT64_MAX
+#define WFQ_WEIGHT_MAX   65535
 
 enum wfq_state {
     WFQ_ASLEEP,
