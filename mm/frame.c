@@ -29,7 +29,7 @@ static struct {
     struct spinlock lock;
     struct frame *table;
     uint64_t table_frames;
-    uint64_t free, total, max;
+    uint64_t free, total;
     struct {
         struct frame *head, *tail;
     } list[ORDERS];
@@ -40,7 +40,7 @@ void frame_table_init(void *table, uint64_t count)
     memset(table, 0, count * sizeof(struct frame));
     frames.table = table;
     frames.table_frames = count;
-    frames.free = frames.total = frames.max = 0;
+    frames.free = frames.total = 0;
     memset(frames.list, 0, sizeof frames.list);
 }
 
@@ -143,8 +143,6 @@ static void add_run(uint64_t n, uint64_t end)
 {
     frames.free += end - n;
     frames.total += end - n;
-    if (end > frames.max)
-        frames.max = end;
     while (n < end) {
         unsigned order = 0;
 
@@ -282,5 +280,5 @@ uint64_t frame_total_count(void)
 
 uint64_t frame_max_mfn(void)
 {
-    return frames.max;
+    return frames.table_frames;
 }

@@ -59,7 +59,8 @@ void frame_put(struct frame *f); /* frees and stamps with the last reference */
 
 uint64_t frame_free_count(void);
 uint64_t frame_total_count(void); /* RAM frames known, used or free */
-uint64_t frame_max_mfn(void);     /* one past the last RAM frame */
+uint64_t frame_max_mfn(void);     /* one past the last frame that is RAM or becomes it (boot modules
+                                     do): the table's size */
 
 /* Content of a frame: the only way to reach it (design: an isolated mode may come that has no map
  * of all memory). The pointer is good until frame_unmap, on this pCPU. */
