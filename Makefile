@@ -151,10 +151,11 @@ help:
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
+	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
 	@echo "make lint         format, static analysis, header and size checks"
 	@echo "make deps         install the Debian packages that are missing"
 	@echo "make clean        remove build/"
 	@echo "DEBUG=1 builds the hypervisor with its costly checks; CROSS_COMPILE=prefix- picks another compiler"
 
-include $(wildcard tests/unit/unit.mk)
+include $(wildcard tests/unit/unit.mk) $(wildcard tests/xen/xen.mk) $(wildcard tests/bench/bench.mk)
