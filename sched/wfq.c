@@ -199,6 +199,7 @@ static void refill(struct wfq_group *g, uint64_t now)
 void wfq_init(struct wfq *q, struct wfq_entity **heap, uint32_t capacity)
 {
     *q = (struct wfq){.heap = heap, .capacity = capacity};
+    q->stretch = WFQ_QUANTUM_NS;
 }
 
 void wfq_pcpu_online(struct wfq *q, unsigned pcpu)
@@ -304,6 +305,17 @@ void wfq_release(struct wfq *q, uint64_t now)
 
 /* ---- running ---- */
 
+/* Up at once, down slowly. */
+static void note_quantum(struct wfq *q, uint64_t ns)
+{
+    if (ns >= q->stretch)
+        q->stretch = ns;
+    else
+        q->stretch -= (q->stretch - ns) / 16;
+    if (q->stretch < WFQ_QUANTUM_NS)
+        q->stretch = WFQ_QUANTUM_NS;
+}
+
 void wfq_stop(struct wfq *q, unsigned pcpu, uint64_t now, enum wfq_stop how)
 {
     struct wfq_pcpu *c = &q->pcpu[pcpu];
@@ -316,6 +328,8 @@ void wfq_stop(struct wfq *q, unsigned pcpu, uint64_t now, enum wfq_stop how)
         ns = CHARGE_MAX;
     c->floor = pcpu_floor(c, now);
     charge(e, ns);
+    if (c->slice != WFQ_NO_LIMIT)
+        note_quantum(q, ns);
     if (c->reserved) {
         e->group->budget += (int64_t)c->reserved - (int64_t)ns;
         if (e->group->budget > budget_full(e->group) + (int64_t)WFQ_SLICE_MIN_NS)
@@ -368,7 +382,7 @@ struct wfq_entity *wfq_pick(struct wfq *q, unsigned pcpu, uint64_t now)
         return NULL;
     next = find_first(q, pcpu);
     if (next) {
-        uint64_t claim = service_of(next, WFQ_QUANTUM_NS);
+        uint64_t claim = service_of(next, q->stretch);
         if (next->service > claim && e->service < next->service - claim)
             e->service = next->service - claim;
     }

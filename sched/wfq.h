@@ -17,8 +17,9 @@
  *
  * With several pCPUs a weight may be more than one pCPU can serve (1000 against 1 and 1 on two).
  * Such an entity's s would stay behind for ever and be a claim that explodes when others join. So
- * the one chosen is brought up to one quantum's worth behind the next in the queue. On one pCPU
- * that never happens.
+ * the one chosen is brought up to one quantum's worth behind the next in the queue: a quantum as it
+ * really was, for where interrupts come late everybody runs longer than planned, and what a heavy
+ * entity is behind for that is no unjust claim. On one pCPU that never happens.
  *
  * Drift bound. Let w be the smallest weight of the entities, n the number of pCPUs, and D =
  * WFQ_QUANTUM_NS * WFQ_SCALE / w. On one pCPU no two runnable entities have counters further apart
@@ -84,7 +85,9 @@ struct wfq {
     struct wfq_entity **heap;
     uint32_t count, capacity;
     uint32_t era;
-    uint64_t online;      /* pCPUs that pick */
+    uint64_t online; /* pCPUs that pick */
+    uint64_t
+        stretch; /* ns: the longest quantum that really was, of late; at least WFQ_QUANTUM_NS */
     uint64_t parked_till; /* period in which the parked ones are looked at again */
     struct wfq_entity *parked;
     struct wfq_pcpu {

@@ -392,6 +392,30 @@ static void test_shares_many_pcpus(void **state)
 }
 
 /* The claim of a heavy one that had a pCPU to itself does not explode when others join. */
+/* Where the quantum's interrupt comes late, each time, weights hold all the same. */
+static void test_late_quanta_keep_weights(void **state)
+{
+    static const uint64_t quanta[] = {MS, 3 * MS / 2, 2 * MS, 5 * MS, 20 * MS};
+
+    (void)state;
+    for (unsigned k = 0; k < sizeof quanta / sizeof quanta[0]; k++) {
+        struct machine *m = machine_make(1, 1);
+        struct task *a = add(m, 512, 0, 0, 0), *b = add(m, 256, 0, 0, 0);
+        uint64_t now = 0, ran[2] = {0, 0};
+
+        wfq_wake(&m->q, &a->e, 0);
+        wfq_wake(&m->q, &b->e, 0);
+        for (unsigned i = 0; i < 3000; i++) {
+            struct wfq_entity *e = wfq_pick(&m->q, 0, now);
+            ran[e == &b->e] += quanta[k];
+            now += quanta[k];
+            wfq_stop(&m->q, 0, now, WFQ_STOP_QUEUE);
+        }
+        assert_in_range(ran[0] * 100 / ran[1], 198, 202);
+        free(m);
+    }
+}
+
 static void test_infeasible_weight_has_no_claim(void **state)
 {
     struct machine *m = machine_make(2, 9);
@@ -680,6 +704,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares_one_pcpu),
         cmocka_unit_test(test_shares_many_pcpus),
+        cmocka_unit_test(test_late_quanta_keep_weights),
         cmocka_unit_test(test_infeasible_weight_has_no_claim),
         cmocka_unit_test(test_random_one_pcpu),
         cmocka_unit_test(test_random_many_pcpus),
