@@ -43,7 +43,6 @@ struct vcpu {
     /* Run-state area: guest virtual address, 0 if none; written when its entry is reachable, at
      * switch-in. */
     uint64_t runstate_va;
-    uint64_t time_area_va; /* VCPUOP_register_vcpu_time_memory_area */
 
     uint64_t
         hypercall_since; /* ns: when its present hypercall first looked at the clock; 0: not yet */

@@ -18,7 +18,7 @@
 #include "mm/heap.h"
 
 #define POLL_PORTS_MAX 128
-#define PERIOD_MIN_NS  100000UL /* Xen's own lower bound for periodic timers is of this order */
+#define PERIOD_MIN_NS  1000000UL
 
 /* ---- sched_op ---- */
 
@@ -276,7 +276,7 @@ static long vcpu_control(struct vcpu *v, struct vcpu *target, uint64_t cmd, uint
     }
 }
 
-/* arg: VCPUOP_*, vCPU, pointer. Timer operations are for the calling vCPU only, as in Xen. */
+/* arg: VCPUOP_*, vCPU, pointer. The one-shot timer is the calling vCPU's only, as in Xen. */
 long hypercall_vcpu_op(struct vcpu *v, struct hypercall *call)
 {
     uint32_t id = (uint32_t)call->arg[1];
@@ -287,7 +287,7 @@ long hypercall_vcpu_op(struct vcpu *v, struct hypercall *call)
     target = v->domain->vcpu[id];
     switch (call->arg[0]) {
     case VCPUOP_set_periodic_timer:
-        return target == v ? set_periodic(v, call->arg[2]) : -XEN_EINVAL;
+        return set_periodic(target, call->arg[2]);
     case VCPUOP_set_singleshot_timer:
         return target == v ? set_singleshot(v, call->arg[2]) : -XEN_EINVAL;
     case VCPUOP_stop_periodic_timer:

@@ -181,17 +181,19 @@ long hypercall_update_descriptor(struct vcpu *v, struct hypercall *call)
     gfn_t gfn = gfn_of(call->arg[0] >> PAGE_SHIFT);
     unsigned offset = call->arg[0] & (PAGE_SIZE - 1);
     uint64_t desc = call->arg[1];
+    bool present = desc >> 47 & 1;
     struct frame_hold hold;
 
     if (offset & 7)
         return refuse(v->domain, -XEN_EINVAL, "descriptor address %lx is not aligned",
                       call->arg[0]);
-    if (desc && !x86_descriptor_sanitise(desc) && (desc >> 47 & 1))
+    if (present && !x86_descriptor_sanitise(desc))
         return refuse(v->domain, -XEN_EINVAL, "descriptor %lx is no code or data segment", desc);
     if (!paging_hold(v->domain->paging, gfn, true, &hold))
         return refuse(v->domain, -XEN_EINVAL, "frame %lx of a descriptor is not its own", gfn.n);
-    __atomic_store_n((uint64_t *)((char *)hold.va + offset), x86_descriptor_sanitise(desc),
-                     __ATOMIC_RELAXED);
+    /* The guest finds what it wrote, but with ring 3's privilege, as on Xen. */
+    __atomic_store_n((uint64_t *)((char *)hold.va + offset),
+                     present ? x86_descriptor_sanitise(desc) : desc, __ATOMIC_RELAXED);
     paging_release(&hold);
     x86_descriptor_changed(v->domain, gfn, offset, desc);
     return 0;

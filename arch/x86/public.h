@@ -48,8 +48,6 @@ struct arch_vcpu {
     mfn_t gdt_mfn[GDT_GUEST_PAGES]; /* the frames that the copies are in */
     gfn_t gdt_gfn[GDT_GUEST_PAGES]; /* the guest's frames that they were made from */
     unsigned gdt_entries;
-    uint64_t ldt_base; /* guest linear address */
-    unsigned ldt_entries;
 
     void *fpu; /* XSAVE area, 64-aligned */
     bool fpu_used;

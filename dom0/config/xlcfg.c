@@ -233,7 +233,7 @@ static const struct key keys[] = {
     {"maxvcpus", set_number, offsetof(struct xlcfg, maxvcpus), XLCFG_VCPUS_MAX},
     {"cpus", set_cpus, 0, 0},
     {"cpu_weight", set_number, offsetof(struct xlcfg, cpu_weight), 65535},
-    {"cap", set_number, offsetof(struct xlcfg, cap), 65535},
+    {"cap", set_number, offsetof(struct xlcfg, cap), 100 * XLCFG_VCPUS_MAX},
     {"disk", set_disk, 0, 0},
     {ACTION_KEY(on_poweroff)},
     {ACTION_KEY(on_reboot)},
