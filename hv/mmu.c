@@ -60,34 +60,64 @@ static long update_foreign(struct domain *d, struct domain *owner, gfn_t table, 
     return err;
 }
 
-static long update_one(struct domain *d, struct domain *owner, const struct mmu_update *u)
+/* A request that needs the domain's own tables only. Its paging lock is held. */
+static long update_own(struct domain *d, const struct mmu_update *u)
 {
     gfn_t table = gfn_of(u->ptr >> PAGE_SHIFT);
-    unsigned offset = u->ptr & (PAGE_SIZE - 1) & ~7UL;
-    long err;
 
-    switch (u->ptr & 3) {
+    switch (u->ptr & 7) {
     case MMU_NORMAL_PT_UPDATE:
+        return shadow_update(d->paging, table, u->ptr & (PAGE_SIZE - 8), u->val, 0);
     case MMU_PT_UPDATE_PRESERVE_AD:
-        if (u->ptr & 4)
-            return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
-        if (owner && (u->val & ENTRY_PRESENT))
-            return update_foreign(d, owner, table, offset, u->val);
-        paging_lock(d->paging);
-        err = shadow_update(d->paging, table, offset, u->val,
-                            (u->ptr & 3) == MMU_PT_UPDATE_PRESERVE_AD ? SHADOW_PRESERVE_AD : 0);
-        paging_unlock(d->paging);
-        return err;
+        return shadow_update(d->paging, table, u->ptr & (PAGE_SIZE - 8), u->val,
+                             SHADOW_PRESERVE_AD);
     case MMU_MACHPHYS_UPDATE:
-        if (owner)
-            d = owner;
-        paging_lock(d->paging);
-        err = m2p_set(d->paging, table, u->val);
-        paging_unlock(d->paging);
-        return err;
+    case MMU_MACHPHYS_UPDATE | 4: /* the offset in the frame is of no meaning */
+        return m2p_set(d->paging, table, u->val);
+    case MMU_NORMAL_PT_UPDATE | 4:
+    case MMU_PT_UPDATE_PRESERVE_AD | 4:
+        return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
     default:
         return refuse(d, -XEN_ENOSYS, "mmu_update command %lu", u->ptr & 3);
     }
+}
+
+/* One request whose new entry names a frame of `owner`, or whose machine-to-phys entry is the
+ * owner's. */
+static long update_other(struct domain *d, struct domain *owner, const struct mmu_update *u)
+{
+    unsigned command = u->ptr & 3;
+    struct domain *locked = command == MMU_MACHPHYS_UPDATE ? owner : d;
+    long err;
+
+    if ((u->val & ENTRY_PRESENT) && !(u->ptr & 4) &&
+        (command == MMU_NORMAL_PT_UPDATE || command == MMU_PT_UPDATE_PRESERVE_AD))
+        return update_foreign(d, owner, gfn_of(u->ptr >> PAGE_SHIFT), u->ptr & (PAGE_SIZE - 8),
+                              u->val);
+    paging_lock(locked->paging);
+    err = update_own(locked, u);
+    paging_unlock(locked->paging);
+    return err;
+}
+
+/* Applies requests in order until one fails; *done counts those that did not. */
+static long update_chunk(struct domain *d, struct domain *owner, const struct mmu_update *u,
+                         unsigned count, unsigned *done)
+{
+    long err = 0;
+    unsigned i;
+
+    if (owner) {
+        for (i = 0; i < count && !err; i += !err)
+            err = update_other(d, owner, &u[i]);
+    } else {
+        paging_lock(d->paging); /* once for all of them: this is a guest's hottest path */
+        for (i = 0; i < count && !err; i += !err)
+            err = update_own(d, &u[i]);
+        paging_unlock(d->paging);
+    }
+    *done += i;
+    return err;
 }
 
 /* How many requests are done, in all, goes to the guest's counter; it accumulates over
@@ -116,11 +146,9 @@ static long update_list(struct vcpu *v, struct domain *owner, uint64_t list, uns
 
         if (guest_read(chunk, guest_item_va(list, *done, sizeof chunk[0]), n * sizeof chunk[0]))
             return refuse(v->domain, -XEN_EFAULT, "mmu_update list at %lx", list);
-        for (unsigned i = 0; i < n; i++, ++*done) {
-            err = update_one(v->domain, owner, &chunk[i]);
-            if (err)
-                return err;
-        }
+        err = update_chunk(v->domain, owner, chunk, n, done);
+        if (err)
+            return err;
         if (*done < count && hypercall_preempt())
             return -XEN_ERESTART;
     }

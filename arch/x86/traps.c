@@ -226,32 +226,34 @@ struct regs *ist_dispatch(struct regs *r)
     return r;
 }
 
-size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
+/* May all of these bytes be the guest's? Both ends in one half of the address space, clear of our
+ * part of it. */
+static bool guest_range(uint64_t va, size_t bytes)
 {
     uint64_t last;
 
-    if (!bytes)
-        return 0;
-    if (__builtin_add_overflow(va, bytes - 1, &last) || !x86_guest_address(va) ||
-        !x86_guest_address(last) || (va >> 47) != (last >> 47))
-        return bytes;
+    return !__builtin_add_overflow(va, bytes - 1, &last) && x86_guest_address(va) &&
+           x86_guest_address(last) && (va >> 47) == (last >> 47);
+}
+
+static size_t copy_user(void *dst, const void *src, size_t bytes)
+{
     x86_user_access_begin();
-    bytes = x86_copy_user(dst, (const void *)va, bytes);
+    bytes = x86_copy_user(dst, src, bytes);
     x86_user_access_end();
     return bytes;
 }
 
+size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
+{
+    if (!bytes || !guest_range(va, bytes))
+        return bytes;
+    return copy_user(dst, (const void *)va, bytes);
+}
+
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 {
-    uint64_t last;
-
-    if (!bytes)
-        return 0;
-    if (__builtin_add_overflow(va, bytes - 1, &last) || !x86_guest_address(va) ||
-        !x86_guest_address(last) || (va >> 47) != (last >> 47))
+    if (!bytes || !guest_range(va, bytes))
         return bytes;
-    x86_user_access_begin();
-    bytes = x86_copy_user((void *)va, src, bytes);
-    x86_user_access_end();
-    return bytes;
+    return copy_user((void *)va, src, bytes);
 }

@@ -101,7 +101,8 @@ static int walk(struct ext2 *fs, struct ext2_inode *base, const char *path, size
                 unsigned int flags, struct ext2_inode **out)
 {
     struct ext2_inode *ip;
-    int rc = ext2_iget(fs, len && path[0] == '/' ? EXT2_ROOT_INO : base->ino, &ip);
+    bool absolute = !base || (len && path[0] == '/');
+    int rc = ext2_iget(fs, absolute ? EXT2_ROOT_INO : base->ino, &ip);
 
     if (rc < 0)
         return rc;
