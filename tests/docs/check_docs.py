@@ -150,7 +150,7 @@ def cases(prefix, places):
 
 # heading, prefix of its operations, where the code distinguishes them
 OPERATIONS = [
-    ("1 `mmu_update`", "MMU_(?:NORMAL|PT|MACHPHYS)_", ["hv/mmu.c:update_one"]),
+    ("1 `mmu_update`", "MMU_(?:NORMAL|PT|MACHPHYS)_", ["hv/mmu.c:update_own"]),
     ("6 `sched_op_compat`", "SCHEDOP_", ["hv/sched_calls.c:hypercall_sched_op_compat"]),
     ("7 `platform_op`", "XENPF_(?!INTERFACE)", ["hv/platform.c:hypercall_platform_op"]),
     ("12 `memory_op`", "XENMEM_", ["hv/memory.c:hypercall_memory_op"]),
