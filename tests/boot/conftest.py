@@ -54,15 +54,24 @@ def boot(request, tmp_path):
 
 @pytest.fixture(scope="module")
 def machine(request, golden_disk, tmp_path_factory):
-    """One machine for the tests of a module, at its prompt; powered off and its disk checked at the end."""
+    """One machine for the tests of a module, at its prompt; powered off and its disk checked at the end.
+
+    A module that wants its tests on several sizes of machine sets the parameter: pytest_generate_tests below."""
     logs = BUILD / "logs"
     logs.mkdir(exist_ok=True, parents=True)
     image = copy_sparse(golden_disk, tmp_path_factory.mktemp("disk") / "dom0.img")
-    cpus = getattr(request.module, "CPUS", 2)
-    with open(logs / f"{request.module.__name__}.log", "w", encoding="utf-8", buffering=1) as log:
+    cpus = getattr(request, "param", 2)
+    with open(logs / f"{request.module.__name__}.{cpus}.log", "w", encoding="utf-8", buffering=1) as log:
         with Machine(disk=image, cpus=cpus, log=log) as m:
             m.wait_prompt()
             yield m
             assert m.poweroff() == 0
     assert fsck(image) == []
     shutil.rmtree(image.parent, ignore_errors=True)
+
+
+def pytest_generate_tests(metafunc):
+    """MACHINE_CPUS = [1, 2, 4] in a module: all its tests of `machine` run on each."""
+    cpus = getattr(metafunc.module, "MACHINE_CPUS", None)
+    if cpus and "machine" in metafunc.fixturenames:
+        metafunc.parametrize("machine", cpus, indirect=True, scope="module", ids=lambda n: f"{n}cpu")

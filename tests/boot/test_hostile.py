@@ -6,7 +6,7 @@ import pytest
 
 from machine import SECOND
 
-CPUS = 2
+MACHINE_CPUS = [1, 2, 4]
 
 
 def ask(machine, name, timeout=60):
