@@ -71,12 +71,15 @@ struct create_args {
     char **words;
 };
 
+/* Options may stand anywhere, as with xl. The words that are none move to the front. */
 static int create_args(int argc, char **argv, struct create_args *args)
 {
-    int i = 1;
+    int words = 1;
 
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (!strcmp(argv[i], "-c"))
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] != '-')
+            argv[words++] = argv[i];
+        else if (!strcmp(argv[i], "-c"))
             args->console = true;
         else if (!strcmp(argv[i], "-p"))
             args->paused = true;
@@ -87,12 +90,13 @@ static int create_args(int argc, char **argv, struct create_args *args)
             return -XEN_EINVAL;
         }
     }
-    if (i == argc) {
+    if (words == 1) {
         cli_usage(argv[0]);
         return -XEN_EINVAL;
     }
-    args->file = argv[i];
-    args->words = argv + i + 1;
+    args->file = argv[1];
+    argv[words] = NULL; /* argv[argc] is NULL too, so there is room */
+    args->words = argv + 2;
     return 0;
 }
 

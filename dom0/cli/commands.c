@@ -81,6 +81,7 @@ const struct command *command_find(const char *word, bool quiet)
     if (!quiet && matches)
         print_ambiguous(word);
     else if (!quiet) {
+        const char *near = nearest_word(word, &commands[0].name, command_count, sizeof commands[0]);
         char shown[44];
 
         /* It may be anything that was pasted. */
@@ -88,8 +89,11 @@ const struct command *command_find(const char *word, bool quiet)
         for (char *s = shown; *s; s++)
             if (*s < ' ' || *s > '~')
                 *s = '?';
-        printf("unknown command '%s': did you mean '%s'? `help` shows all\n", shown,
-               nearest_word(word, &commands[0].name, command_count, sizeof commands[0]));
+        /* A word with no letter in common is no slip of the fingers. */
+        if (nearest_distance(word, near) < strlen(near))
+            printf("unknown command '%s': did you mean '%s'? `help` shows all\n", shown, near);
+        else
+            printf("unknown command '%s': `help` shows all\n", shown);
     }
     return NULL;
 }

@@ -87,7 +87,7 @@ def gone(machine, name, tries=50):
 
 
 def test_create_with_console_attached(machine):
-    machine.send("create -c hello name=h2\r")
+    machine.send("create hello name=h2 -c\r")  # options may stand anywhere
     machine.expect_exact("hello: I am h2")
     machine.send("quit\r")
     machine.wait_prompt()
