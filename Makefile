@@ -128,13 +128,15 @@ deps:
 
 run:
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all iso disk
+	@$(MAKE) -s --no-print-directory all iso disk
+	@newer=$$(find $(OUT)/guests -maxdepth 1 -name '*.elf' -newer $(DISK) -printf '%f '); [ -z "$$newer" ] || \
+	    echo "note: $(DISK) is kept as it is; newer than it: $$newer(rm it for a fresh one)"
 	$(QEMU) $(qemu_args) -cdrom $(ISO) -boot d \
 	    -drive file=$(DISK),format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,disable-legacy=on $(QEMU_ARGS)
 
 test:
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all iso unit
+	@$(MAKE) -s --no-print-directory all iso unit
 	$(PYTHON) -m pytest tests/docs tests/boot --junitxml=$(OUT)/junit.xml
 
 lint:
