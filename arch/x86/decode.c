@@ -36,6 +36,7 @@ static enum form form_of(const struct insn *i)
         case 0x32:
         case 0xa2:
             return FORM_NONE;
+        case 0x01: /* group 7: xsetbv */
         case 0x20 ... 0x23:
         case 0xab:
         case 0xb3:

@@ -9,12 +9,13 @@
  */
 #include "arch/x86/guest.h"
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/decode.h"
 #include "arch/x86/desc.h"
 #include "hv/arch.h"
 #include "hv/log.h"
 
-#define CR4_GUEST_MAY_SET (CR4_TSD | CR4_DE | CR4_FSGSBASE)
+#define CR4_GUEST_MAY_SET (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 
 static void set32(uint64_t *reg, uint32_t value)
 {
@@ -182,12 +183,32 @@ static void cpuid(struct vcpu *v, struct regs *r)
     set32(&r->rdx, out[3]);
 }
 
+/*
+ * XSETBV, 0f 01 d1. x87 cannot be off, AVX not on without SSE, and nothing that the processor lacks (Intel SDM vol. 1, 13.3): else a
+ * real one would raise #GP too.
+ */
+static bool xsetbv(struct vcpu *v, const struct insn *i)
+{
+    const struct regs *r = i->regs;
+    uint64_t value = r->rdx << 32 | (uint32_t)r->rax;
+
+    if (i->mod != 3 || i->reg != 2 || i->rm != 1 || (uint32_t)r->rcx != 0)
+        return false;
+    if (!cpu.xcr0 || value & ~cpu.xcr0 || !(value & 1) || ((value & 4) && !(value & 2)))
+        return false;
+    v->arch.xcr0 = value;
+    x86_xsetbv(0, value);
+    return true;
+}
+
 /* Two-byte opcodes, in guest kernel mode. */
 static bool privileged_0f(struct vcpu *v, struct insn *i)
 {
     struct regs *r = i->regs;
 
     switch (i->opcode) {
+    case 0x01:
+        return xsetbv(v, i);
     case 0x06: /* clts */
         v->arch.cr0_ts = false;
         x86_fpu_set_ts(false);

@@ -35,12 +35,21 @@ long x86_fpu_alloc(struct vcpu *v)
      * 1, 13.4.2). */
     if (cpu.xcr0)
         *(uint64_t *)(area + 512) = 3;
+    v->arch.xcr0 = cpu.xcr0;
     return 0;
+}
+
+/* All components are saved and loaded, whatever the guest has enabled now: its XCR0 is in force only while it runs. */
+static void set_xcr0(const struct vcpu *v, uint64_t value)
+{
+    if (v->arch.xcr0 != cpu.xcr0)
+        x86_xsetbv(0, value);
 }
 
 void x86_fpu_save(struct vcpu *v)
 {
     x86_fpu_set_ts(false);
+    set_xcr0(v, cpu.xcr0);
     if (cpu.xcr0)
         asm volatile("xsave64 (%0)" : : "r"(fpu_area(v)), "a"(~0u), "d"(~0u) : "memory");
     else
@@ -54,6 +63,7 @@ void x86_fpu_load(struct vcpu *v)
         asm volatile("xrstor64 (%0)" : : "r"(fpu_area(v)), "a"(~0u), "d"(~0u) : "memory");
     else
         asm volatile("fxrstor64 (%0)" : : "r"(fpu_area(v)) : "memory");
+    set_xcr0(v, v->arch.xcr0);
     if (v->arch.cr0_ts)
         x86_fpu_set_ts(true);
 }

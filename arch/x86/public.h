@@ -49,6 +49,7 @@ struct arch_vcpu {
     gfn_t gdt_gfn[GDT_GUEST_PAGES]; /* the guest's frames that they were made from */
     unsigned gdt_entries;
 
+    uint64_t xcr0; /* state components that the guest enabled by XSETBV; 0 without XSAVE */
     void *fpu; /* XSAVE area, 64-aligned */
     bool fpu_used;
 };
