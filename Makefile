@@ -122,7 +122,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test lint help clean
+.PHONY: deps run test soak lint help clean
 deps:
 	@tests/deps.sh
 
@@ -139,6 +139,14 @@ test:
 	@$(MAKE) -s --no-print-directory all iso unit
 	$(PYTHON) -m pytest tests/docs tests/boot --junitxml=$(OUT)/junit.xml
 
+# Random work at domain 0's prompt, on 1, 2 and 4 pCPUs in turn; a failing seed is printed.
+SEED    ?=
+MINUTES ?= 10
+soak:
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/soak/soak.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
+
 lint:
 	@tests/deps.sh clang-format clang-tidy cppcheck
 	@tests/lint.sh
@@ -154,6 +162,7 @@ help:
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
+	@echo "make soak         random work at the prompt, MINUTES=$(MINUTES) of it; SEED=N to repeat one"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
 	@echo "make lint         format, static analysis, header and size checks"
 	@echo "make deps         install the Debian packages that are missing"
