@@ -25,10 +25,24 @@ struct store_conn *store_conn_new(struct store *s, domid_t domid)
     return conn;
 }
 
+/* Takes an event out of the list of those that a new one may be the same as. */
+static void forget_waiting(struct store_conn *conn, struct store_msg *m)
+{
+    struct store_msg **link = &conn->waiting[m->hash % STORE_EVENT_LISTS];
+
+    while (*link != m) {
+        link = &(*link)->next_alike;
+    }
+    *link = m->next_alike;
+}
+
 static void pop(struct store_conn *conn)
 {
     struct store_msg *m = conn->out;
 
+    if (m->event && m->sent == 0) {
+        forget_waiting(conn, m);
+    }
     conn->out = m->next;
     if (!conn->out) {
         conn->out_tail = &conn->out;
@@ -108,6 +122,9 @@ void store_conn_sent(struct store_conn *conn, size_t n)
 {
     struct store_msg *m = conn->out;
 
+    if (m->event && m->sent == 0 && n > 0) {
+        forget_waiting(conn, m);
+    }
     m->sent += (uint32_t)n;
     if (m->sent == m->size) {
         pop(conn);
@@ -155,17 +172,24 @@ void store_conn_reply(struct store_conn *conn, uint32_t type, const void *data, 
     push(conn, m);
 }
 
-/* Does the same event wait already, untouched? */
-static bool waits(const struct store_conn *conn, const char *path, size_t path_size,
-                  const char *token, size_t token_size)
+static uint32_t hash_text(uint32_t hash, const char *text)
 {
-    for (const struct store_msg *m = conn->out; m; m = m->next) {
-        const unsigned char *text = m->data + sizeof(struct xsd_sockmsg);
+    for (; *text; text++) {
+        hash = (hash ^ (unsigned char)*text) * 16777619u; /* FNV-1a */
+    }
+    return hash * 16777619u;
+}
 
-        if (m->event && m->sent == 0 &&
-            m->size == sizeof(struct xsd_sockmsg) + path_size + token_size &&
-            memcmp(text, path, path_size) == 0 &&
-            memcmp(text + path_size, token, token_size) == 0) {
+/* Does the same event wait already, untouched? */
+static bool waits(const struct store_conn *conn, uint32_t hash, const char *path, const char *token)
+{
+    const struct store_msg *m = conn->waiting[hash % STORE_EVENT_LISTS];
+
+    for (; m; m = m->next_alike) {
+        const char *text = (const char *)m->data + sizeof(struct xsd_sockmsg);
+
+        if (m->hash == hash && strcmp(text, path) == 0 &&
+            strcmp(text + strlen(text) + 1, token) == 0) {
             return true;
         }
     }
@@ -176,8 +200,9 @@ int store_conn_event(struct store_conn *conn, const char *path, const char *toke
 {
     size_t path_size = strlen(path) + 1, token_size = strlen(token) + 1;
     struct xsd_sockmsg header = {.type = XS_WATCH_EVENT, .len = (uint32_t)(path_size + token_size)};
+    uint32_t hash = hash_text(hash_text(2166136261u, path), token);
 
-    if (waits(conn, path, path_size, token, token_size)) {
+    if (waits(conn, hash, path, token)) {
         return 0;
     }
     if (conn->event_bytes + sizeof(header) + header.len > STORE_QUOTA_EVENT_BYTES) {
@@ -190,6 +215,9 @@ int store_conn_event(struct store_conn *conn, const char *path, const char *toke
     memcpy(m->data + sizeof(header), path, path_size);
     memcpy(m->data + sizeof(header) + path_size, token, token_size);
     m->event = true;
+    m->hash = hash;
+    m->next_alike = conn->waiting[hash % STORE_EVENT_LISTS];
+    conn->waiting[hash % STORE_EVENT_LISTS] = m;
     push(conn, m);
     return 0;
 }

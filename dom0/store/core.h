@@ -271,10 +271,14 @@ bool store_watch_dispatch(struct store *s);
 
 /* ---- connections (conn.c) ---- */
 
+/* Events that wait, by path and token: a guest that reads none must not make them slow to find. */
+#define STORE_EVENT_LISTS 64
+
 struct store_msg {
     struct store_msg *next;
+    struct store_msg *next_alike; /* of the same list in conn->waiting */
     bool event;
-    uint32_t size, sent;
+    uint32_t hash, size, sent;
     unsigned char data[];
 };
 
@@ -294,6 +298,7 @@ struct store_conn {
     struct store_msg *out, **out_tail;
     unsigned replies; /* in `out` */
     size_t event_bytes;
+    struct store_msg *waiting[STORE_EVENT_LISTS]; /* events in `out`, none of their bytes sent */
 
     struct xsd_sockmsg header;
     uint32_t got; /* bytes of header and payload that have come */

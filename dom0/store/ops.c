@@ -282,9 +282,13 @@ static int change_live(struct store_conn *conn, const struct store_change *c)
     int error = store_target_change(&t, c);
 
     if (error) {
+        bool undo = s->root != before; /* otherwise nothing was touched, no account either */
+
         store_node_put(s->root);
         s->root = before;
-        store_recount(s);
+        if (undo) {
+            store_recount(s);
+        }
         return error;
     }
     conn->changes++;

@@ -188,22 +188,32 @@ static bool readable(struct store_node *root, domid_t domid, const char *path)
     return n && (store_perm_of(n, domid) & STORE_READ);
 }
 
+/* May the domain know that `what` has changed? */
+static bool may_know(struct store *s, struct store_node *before, domid_t domid, const char *what)
+{
+    return readable(s->root, domid, what) || readable(before, domid, what);
+}
+
 void store_watch_fire(struct store *s, const char *path, struct store_node *before, bool removed)
 {
     for (struct store_conn *conn = s->conns; conn; conn = conn->next) {
-        for (struct store_watch *w = conn->watches; w; w = w->next) {
-            const char *what = path;
+        int allowed = -1; /* for `path`: looked up once, not for each watch */
 
-            if (!store_path_within(path, w->path)) {
-                /* A watch below a removed node sees its own node go. */
-                if (!removed || !store_path_within(w->path, path) ||
-                    !store_tree_find(before, w->path, 0)) {
-                    continue;
-                }
-                what = w->path;
+        for (struct store_watch *w = conn->watches; w; w = w->next) {
+            if (w->lost) {
+                continue; /* it will fire anyway */
             }
-            if (readable(s->root, conn->domid, what) || readable(before, conn->domid, what)) {
-                queue_event(w, what);
+            if (store_path_within(path, w->path)) {
+                if (allowed < 0) {
+                    allowed = may_know(s, before, conn->domid, path);
+                }
+                if (allowed) {
+                    queue_event(w, path);
+                }
+            } else if (removed && store_path_within(w->path, path) &&
+                       store_tree_find(before, w->path, 0) &&
+                       may_know(s, before, conn->domid, w->path)) {
+                queue_event(w, w->path); /* below a removed node: it sees its own node go */
             }
         }
     }
