@@ -7,6 +7,7 @@
 #define HOSTILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct question {
     const char *name;
@@ -20,9 +21,18 @@ extern const struct question cpu_questions[];
 extern const struct question memory_questions[];
 /* service.c: the console, the store, the hypercalls. */
 extern const struct question service_questions[];
+/* rings.c: the console ring and the store's, and their events. */
+extern const struct question ring_questions[];
+/* disk.c: the block back end; needs a disk. */
+extern const struct question disk_questions[];
+/* race.c, race_mem.c: several vCPUs at once. */
+extern const struct question race_questions[];
 
 /* Prints `what` and the result, and whether it is as it must be; counts the failures. */
 void expect(const char *what, long got, long wanted);
 void expect_refused(const char *what, long got); /* any negative result */
+
+/* xorshift64: the same numbers each run. For one vCPU at a time. */
+uint64_t random64(void);
 
 #endif

@@ -26,19 +26,37 @@ void expect_refused(const char *what, long got)
     failures += got >= 0;
 }
 
-static const struct question *find(const struct question *list, const char *name)
+uint64_t random64(void)
 {
-    for (; list->name; list++) {
-        if (strcmp(list->name, name) == 0)
-            return list;
+    static uint64_t state = 1;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static const struct question *const lists[] = {cpu_questions,  memory_questions, service_questions,
+                                               ring_questions, disk_questions,   race_questions};
+#define LISTS (sizeof lists / sizeof lists[0])
+
+static const struct question *find(const char *name)
+{
+    for (unsigned i = 0; i < LISTS; i++) {
+        for (const struct question *q = lists[i]; q->name; q++) {
+            if (strcmp(q->name, name) == 0)
+                return q;
+        }
     }
     return NULL;
 }
 
-static void list_all(const struct question *list)
+static void list_all(void)
 {
-    for (; list->name; list++)
-        printf("  %-16s %s\n", list->name, list->tries);
+    for (unsigned i = 0; i < LISTS; i++) {
+        for (const struct question *q = lists[i]; q->name; q++)
+            printf("  %-16s %s\n", q->name, q->tries);
+    }
 }
 
 int main(void)
@@ -47,16 +65,10 @@ int main(void)
     const struct question *q;
 
     start_option("test", name, sizeof name);
-    q = find(cpu_questions, name);
-    if (!q)
-        q = find(memory_questions, name);
-    if (!q)
-        q = find(service_questions, name);
+    q = find(name);
     if (!q) {
         printf("hostile: no test \"%s\"; say test=NAME on the command line, one of:\n", name);
-        list_all(cpu_questions);
-        list_all(memory_questions);
-        list_all(service_questions);
+        list_all();
         return 0;
     }
     printf("hostile: %s: %s\n", q->name, q->tries);

@@ -15,17 +15,6 @@
 
 #define FUZZ_CALLS 20000
 
-static uint64_t state = 1;
-
-/* xorshift64: the same numbers each run. */
-static uint64_t random64(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 /* Not asked: what ends or stops this guest by right, and what moves its stack or tables away under
  * it. */
 static bool leave_out(unsigned nr, uint64_t a1)
