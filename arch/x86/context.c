@@ -76,6 +76,8 @@ static void set_registers(struct arch_vcpu *a, const struct cpu_user_regs *u, bo
         .rflags = (u->rflags & RFLAGS_GUEST) | RFLAGS_IF | 2,
     };
     a->kernel_mode = kernel;
+    a->iopl =
+        (u->rflags & RFLAGS_IOPL) / (RFLAGS_IOPL / 3); /* the virtual one: the hardware's stays 0 */
     a->ds = u->ds;
     a->es = u->es;
     a->fs = u->fs;
