@@ -19,6 +19,8 @@
 #include <rt/trap.h>
 #include <rt/xenbus.h>
 
+#include "cpu.h"
+
 #define MS 1000000UL
 
 /* Takes all memory in blocks of mixed orders, marks it, finds the marks, and gives all of it back.
@@ -341,10 +343,11 @@ static const struct {
     const char *name;
     bool (*check)(void);
 } checks[] = {
-    {"frames", check_frames}, {"pages", check_pages},           {"malloc", check_malloc},
-    {"clock", check_clock},   {"threads", check_threads},       {"timeout", check_timeout},
-    {"events", check_events}, {"map_frames", check_map_frames}, {"grants", check_grants},
-    {"traps", check_traps},   {"wall clock", check_wall_clock},
+    {"frames", check_frames},         {"pages", check_pages},           {"malloc", check_malloc},
+    {"clock", check_clock},           {"threads", check_threads},       {"timeout", check_timeout},
+    {"events", check_events},         {"map_frames", check_map_frames}, {"grants", check_grants},
+    {"traps", check_traps},           {"wall clock", check_wall_clock}, {"xcr0", check_xcr0},
+    {"vcpu ports", check_vcpu_ports},
 };
 
 int main(void)
