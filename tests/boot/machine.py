@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 import pexpect
 
@@ -81,6 +82,18 @@ class Machine:
     def info(self, key):
         text = self.run(f"info {key}").strip()
         return int(text.split()[-1])
+
+    def wait_until(self, condition, what, timeout=30):
+        """Asks again and again, up to the bound, which only a hang reaches. Returns the true value."""
+        end = time.monotonic() + timeout * SECOND
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+        raise AssertionError(f"not within {timeout} s: {what}")
+
+    def gone(self, name, timeout=30):
+        self.wait_until(lambda: name not in self.domains(), f"{name} is gone", timeout)
 
     def poweroff(self, timeout=60):
         self.child.send("poweroff\r")

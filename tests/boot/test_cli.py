@@ -75,15 +75,8 @@ def test_create_console_shutdown(machine):
     log = machine.run("console --log hello")
     assert "hello: I am hello" in log
     machine.run("shutdown hello")
-    gone(machine, "hello")
+    machine.gone("hello")
     assert "hello: tick" in machine.run("console --log hello")
-
-
-def gone(machine, name, tries=50):
-    for _ in range(tries):
-        if not row(machine, name):
-            return
-    pytest.fail(f"{name} is still there")
 
 
 def test_create_with_console_attached(machine):
@@ -91,7 +84,7 @@ def test_create_with_console_attached(machine):
     machine.expect_exact("hello: I am h2")
     machine.send("quit\r")
     machine.wait_prompt()
-    gone(machine, "h2")
+    machine.gone("h2")
 
 
 def test_pause_unpause(machine):
@@ -107,7 +100,7 @@ def test_pause_unpause(machine):
     assert "p" in row(machine, "paused")[4]
     machine.run("unpause paused")
     machine.run("destroy paused")
-    gone(machine, "paused")
+    machine.gone("paused")
 
 
 def test_reboot_keeps_the_name(machine):
@@ -118,12 +111,7 @@ def test_reboot_keeps_the_name(machine):
     machine.wait_prompt()
     first = row(machine, "again")[1]
     machine.run("reboot again")
-    for _ in range(50):
-        now = row(machine, "again")
-        if now and now[1] != first:
-            break
-    else:
-        pytest.fail("no new domain of that name")
+    machine.wait_until(lambda: (row(machine, "again") or [None, first])[1] != first, "a new domain of that name")
     machine.run("destroy again")
 
 
@@ -141,10 +129,8 @@ def test_vcpu_list_and_affinity(machine):
 
 def test_block_list(machine):
     machine.run('create diskio name=d cmdline="stay=1"')
-    for _ in range(50):
-        text = machine.run("block-list d")
-        if re.search(r"^51712 +0 +\d+ +4 ", text, re.M):
-            break
+    machine.wait_until(lambda: re.search(r"^51712 +0 +\d+ +4 ", machine.run("block-list d"), re.M), "the disk is connected")
+    text = machine.run("block-list d")
     assert re.match(r"Vdev  BE  handle state evt-ch ring-ref BE-path", text)
     assert re.search(r"^51712 +0 +\d+ +4 +\d+ +\d+ +/local/domain/0/backend/vbd/\d+/51712", text, re.M)
     machine.run("destroy d")
@@ -156,7 +142,7 @@ def test_prefix_and_numbers(machine):
     assert "no domain" not in machine.run(f"console --log {number}")
     assert "ambiguous" in machine.run("c")
     machine.run(f"dest {number}")
-    gone(machine, "num")
+    machine.gone("num")
 
 
 def test_completion_and_history(machine):
