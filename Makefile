@@ -164,6 +164,7 @@ help:
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         random work at the prompt, MINUTES=$(MINUTES) of it; SEED=N to repeat one"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
+	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
 	@echo "make lint         format, static analysis, header and size checks"
 	@echo "make deps         install the Debian packages that are missing"

@@ -36,3 +36,7 @@ else
 bench: $(BENCH_ELF) $(HV)
 endif
 	@$(PYTHON) tests/bench/run.py --hv $(HV) $(BENCH_ARGS)
+
+.PHONY: bench-fairness
+bench-fairness: all disk
+	@$(PYTHON) tests/bench/fairness.py --disk $(DISK) $(BENCH_ARGS)
