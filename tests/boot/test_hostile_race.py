@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Several vCPUs of one guest against each other: the hypervisor lives, the others go on, nothing is left behind."""
+import random
+import time
+
+import pytest
+
+from machine import SECOND
+from test_leaks import figures
+
+MACHINE_CPUS = [2, 4]
+RACES = ["race-entries", "race-tables", "race-memory", "race-grants", "race-all", "race-events", "race-vcpus", "race-poll",
+         "race-gdt"]
+
+
+# Memory that is a page table and given back, or written over, may be the end of the guest: its own fault.
+MAY_DIE = ["race-memory", "race-all", "race-tables"]
+
+
+def start(machine, name, vcpus, words=""):
+    machine.run("dmesg -c")
+    machine.run(f'create hostile name=bad cmdline="test={name} {words}" vcpus={vcpus} on_crash="destroy" '
+                f'on_poweroff="destroy"')
+
+
+def wait(machine, timeout=120):
+    end = time.monotonic() + timeout * SECOND
+    while "bad" in machine.domains():
+        if time.monotonic() > end:
+            log = machine.run("console --log bad")
+            machine.run("destroy bad")
+            pytest.fail(f"does not end: {log[-1000:]}")
+        time.sleep(0.1)
+    return machine.run("console --log bad") + machine.run("dmesg")
+
+
+@pytest.fixture(scope="module")
+def clean(machine):
+    machine.run("create hello name=witness")
+    start(machine, "race-events", 4, "times=100")
+    wait(machine)
+    return figures(machine)
+
+
+def audit(machine, before):
+    for _ in range(20):
+        after = figures(machine)
+        wrong = {k: (before[k], after[k]) for k in before if before[k] != after[k]}
+        if not wrong:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"left behind: {wrong}")
+
+
+@pytest.mark.parametrize("vcpus", [2, 4, 8])
+@pytest.mark.parametrize("name", RACES)
+def test_race(machine, clean, name, vcpus):
+    for seed in range(8 if name in MAY_DIE else 1):
+        start(machine, name, vcpus, f"seed={seed}")
+        log = wait(machine)
+        assert f"hostile: {name} survived" in log or (name in MAY_DIE and "crashed: " in log), log[-3000:]
+    audit(machine, clean)
+
+
+def test_end_in_hypercalls(machine, clean):
+    for _ in range(5):
+        start(machine, "race-end", 8)
+        assert "race-end survived" in wait(machine)
+    audit(machine, clean)
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_destroyed_in_the_middle(machine, clean, name):
+    rng = random.Random(name)
+    for _ in range(4):
+        start(machine, name, rng.choice([2, 4, 8]), "times=100000000")
+        time.sleep(rng.random() * 0.5)
+        machine.run("destroy bad")
+    assert "bad" not in machine.domains()
+    audit(machine, clean)
+
+
+def test_witness_is_well(machine, clean):
+    machine.send("console witness\r")
+    machine.expect_exact("hello: tick")
+    machine.send("are you well\r")
+    machine.expect_exact("you said: are you well")
+    machine.send("\x1d")
+    machine.wait_prompt()
