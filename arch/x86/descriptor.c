@@ -75,6 +75,25 @@ static long copy_frame(struct domain *d, gfn_t gfn, unsigned entries, struct gdt
     return mfn_valid(mfn) ? 0 : -XEN_ENOMEM;
 }
 
+/* The new copies take the old ones' place, which come back in *copy. The lock: another vCPU may be
+ * renewing a descriptor in the old ones (x86_descriptor_changed), and must not find them freed. */
+static void swap_copies(struct vcpu *v, struct gdt_copy *copy, const uint64_t *frames,
+                        unsigned entries)
+{
+    struct gdt_copy old;
+
+    paging_lock(v->domain->paging);
+    memcpy(old.page, v->arch.gdt, sizeof old.page);
+    memcpy(old.mfn, v->arch.gdt_mfn, sizeof old.mfn);
+    memcpy(v->arch.gdt, copy->page, sizeof copy->page);
+    memcpy(v->arch.gdt_mfn, copy->mfn, sizeof copy->mfn);
+    v->arch.gdt_entries = entries;
+    for (unsigned i = 0; i < GDT_GUEST_PAGES && copy->page[i]; i++)
+        v->arch.gdt_gfn[i] = gfn_of(frames[i]);
+    paging_unlock(v->domain->paging);
+    *copy = old;
+}
+
 /* All or nothing: the new copies are made before the old ones go. */
 long x86_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries)
 {
@@ -94,12 +113,8 @@ long x86_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries)
     }
     if (v == current_vcpu())
         x86_gdt_load_guest(copy.page);
-    x86_gdt_release(v);
-    memcpy(v->arch.gdt, copy.page, sizeof copy.page);
-    memcpy(v->arch.gdt_mfn, copy.mfn, sizeof copy.mfn);
-    v->arch.gdt_entries = entries;
-    for (unsigned i = 0; i < count; i++)
-        v->arch.gdt_gfn[i] = gfn_of(frames[i]);
+    swap_copies(v, &copy, frames, entries);
+    free_copies(copy.page, copy.mfn);
     return 0;
 }
 
@@ -109,10 +124,11 @@ void x86_gdt_release(struct vcpu *v)
     v->arch.gdt_entries = 0;
 }
 
-/* A descriptor in a guest frame changed: renew it in every vCPU's copy of that frame. Eight-byte
- * stores are atomic for the processor. */
+/* A descriptor in a guest frame changed: renew it in every vCPU's copy of that frame, under the
+ * lock that keeps the copies (swap_copies). Eight-byte stores are atomic for the processor. */
 void x86_descriptor_changed(struct domain *d, gfn_t gfn, unsigned offset, uint64_t desc)
 {
+    paging_lock(d->paging);
     for (unsigned i = 0; i < d->vcpu_max; i++) {
         struct vcpu *v = d->vcpu[i];
 
@@ -124,4 +140,5 @@ void x86_descriptor_changed(struct domain *d, gfn_t gfn, unsigned offset, uint64
                                  __ATOMIC_RELAXED);
         }
     }
+    paging_unlock(d->paging);
 }
