@@ -197,12 +197,14 @@ static long flush_for(struct vcpu *v, uint64_t va, uint64_t flags)
         return -XEN_EINVAL;
     if (who != UVMF_LOCAL && who != UVMF_ALL && guest_read(&mask, who, sizeof mask))
         return -XEN_EFAULT;
+    paging_lock(p);
     if (who != UVMF_LOCAL)
         shadow_flush_mask(p, *paging_pcpus_of(p));
     else if (type == UVMF_INVLPG)
         shadow_flush_va_local(p, va);
     else
         shadow_flush_local(p);
+    paging_unlock(p);
     return 0;
 }
 
@@ -309,24 +311,25 @@ static long flush_op(struct vcpu *v, const struct mmuext_op *op)
     struct paging *p = v->domain->paging;
     uint64_t mask;
 
+    /* A mask of vCPUs is taken as all, a superset. */
+    if ((op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) &&
+        guest_read(&mask, (uint64_t)op->arg2.vcpumask.p, sizeof mask))
+        return -XEN_EFAULT;
+    paging_lock(p);
     switch (op->cmd) {
     case MMUEXT_TLB_FLUSH_LOCAL:
         shadow_flush_local(p);
-        return 0;
+        break;
     case MMUEXT_INVLPG_LOCAL:
         if (!in_hole(op->arg1.linear_addr))
             shadow_flush_va_local(p, op->arg1.linear_addr);
-        return 0;
-    case MMUEXT_TLB_FLUSH_MULTI:
-    case MMUEXT_INVLPG_MULTI:
-        if (guest_read(&mask, (uint64_t)op->arg2.vcpumask.p, sizeof mask))
-            return -XEN_EFAULT;
-        shadow_flush_mask(p, *paging_pcpus_of(p)); /* all is a superset */
-        return 0;
+        break;
     default:
         shadow_flush_mask(p, *paging_pcpus_of(p));
-        return 0;
+        break;
     }
+    paging_unlock(p);
+    return 0;
 }
 
 /* `d`: whose frames the operation names, the caller's or (dom0 building a domain) another's. */

@@ -134,6 +134,7 @@ void shadow_follow(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned s
 /* Entries removed before this time may be cached still. */
 static uint64_t removal_stamp(struct paging *p)
 {
+    ASSERT(!CONFIG_DEBUG || spin_held(&p->lock)); /* an entry is cleared after `removed` is set */
     if (p->removed) {
         p->removed = false;
         p->removed_stamp = tlb_stamp();
