@@ -198,30 +198,44 @@ static long initialise(struct vcpu *v, uint64_t arg)
     return err;
 }
 
+/* The domain's lock is held: two vCPUs that register a third one's would both hold a page for it.
+ */
+static long move_info(struct vcpu *v, const struct vcpu_register_vcpu_info *reg)
+{
+    struct frame_hold hold;
+    struct vcpu_info *info;
+
+    if (v->info_hold.va)
+        return refuse(v->domain, -XEN_EINVAL, "vcpu_info of vCPU %u is registered already", v->id);
+    if (v != current_vcpu() && v->sched.up)
+        return refuse(v->domain, -XEN_EINVAL, "vCPU %u is up", v->id);
+    if (!paging_hold(v->domain->paging, gfn_of(reg->mfn), true, &hold))
+        return refuse(v->domain, -XEN_EINVAL, "frame %lx for vcpu_info", (unsigned long)reg->mfn);
+    info = (struct vcpu_info *)((char *)hold.va + reg->offset);
+    *info = *v->info;
+    v->info_hold = hold;
+    /* Senders read v->info without a lock: they see the old place or the new; what went to the old
+     * is announced again by the caller. */
+    __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
 /* vcpu_info moves to a page of the guest's, for good. The old contents go along and everything is
  * announced again. */
 static long register_info(struct vcpu *v, uint64_t arg)
 {
     struct vcpu_register_vcpu_info reg;
-    struct frame_hold hold;
-    struct vcpu_info *info;
+    long err;
 
     if (guest_read(&reg, arg, sizeof reg))
         return -XEN_EFAULT;
-    if (reg.offset > PAGE_SIZE - sizeof *info || reg.offset % sizeof(uint64_t))
+    if (reg.offset > PAGE_SIZE - sizeof *v->info || reg.offset % sizeof(uint64_t))
         return refuse(v->domain, -XEN_EINVAL, "vcpu_info at offset %u", reg.offset);
-    if (v->info_hold.va)
-        return refuse(v->domain, -XEN_EINVAL, "vcpu_info of vCPU %u is registered already", v->id);
-    if (v != current_vcpu() && v->sched.up)
-        return refuse(v->domain, -XEN_EINVAL, "vCPU %u is up", v->id);
-    if (!paging_hold(v->domain->paging, gfn_of(reg.mfn), true, &hold))
-        return refuse(v->domain, -XEN_EINVAL, "frame %lx for vcpu_info", (unsigned long)reg.mfn);
-    info = (struct vcpu_info *)((char *)hold.va + reg.offset);
-    *info = *v->info;
-    v->info_hold = hold;
-    /* Senders read v->info without a lock: they see the old place or the new; what went to the old
-     * is announced again below. */
-    __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
+    spin_lock(&v->domain->lock);
+    err = move_info(v, &reg);
+    spin_unlock(&v->domain->lock);
+    if (err)
+        return err;
     evtchn_vcpu_info_moved(v);
     arch_vcpu_update_time(v);
     return 0;

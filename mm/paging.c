@@ -188,7 +188,9 @@ static bool hold_locked(struct paging *p, gfn_t gfn, bool writable, mfn_t *mfn)
     const struct gfn_record *r = p2m_record(p, gfn.n);
     enum p2m_type type = r ? record_type(r) : P2M_HOLE;
 
-    if (type != P2M_RAM && type != P2M_SPECIAL && type != P2M_GRANT)
+    /* Not a grant's alias: a hold would outlive the unmap, and its granter believe the frame back.
+     */
+    if (type != P2M_RAM && type != P2M_SPECIAL)
         return false;
     if (writable && (r->word & GFN_READONLY))
         return false;

@@ -194,7 +194,8 @@ void shadow_drop(struct paging *p,
                  gfn_t table); /* this frame is no table any more; foreign aliases in it end */
 
 /* MMUEXT_INVLPG / TLB_FLUSH on this vCPU or others: real work only where a shadow entry was removed
- * or downgraded since. */
+ * or downgraded since. Without the lock one of two pCPUs could take the other's removal, not yet
+ * made, for flushed, and a grant's unmap would leave a translation behind. */
 void shadow_flush_local(struct paging *p);
 void shadow_flush_mask(struct paging *p, uint64_t pcpus);
 void shadow_flush_va_local(struct paging *p, vaddr_t va); /* one address; cheaper than all */
@@ -202,7 +203,8 @@ void shadow_flush_va_local(struct paging *p, vaddr_t va); /* one address; cheape
 /* ---- access to a domain's frames by gfn, and the gate of S4 (takes the paging lock itself) ----
  */
 /* Holds one frame of the domain: a reference, and if writable its shadows as a table are dropped
- * and stay away while held. Returns its content or NULL (not RAM/SPECIAL/GRANT, read-only). */
+ * and stay away while held. Returns its content or NULL (not RAM or SPECIAL, read-only). Never
+ * another domain's frame: whose a mapped grant is, decides its granter. */
 struct frame_hold {
     mfn_t mfn;
     bool writable;

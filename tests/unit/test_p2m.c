@@ -154,13 +154,21 @@ static void test_window(void **state)
 static void test_hold(void **state)
 {
     struct frame_hold hold;
-    mfn_t out;
+    mfn_t out, hold_probe = frame_alloc(0, DOMID_XEN, 0);
     gfn_t ro = p2m_window_add(p, P2M_SPECIAL, frame_alloc(0, DOMID_XEN, 0), true);
 
     (void)state;
     add(8);
     assert_null(paging_hold(p, gfn_of(9), false, &hold));
     paging_release(&hold);
+    /* Another domain's frame is not ours to hold: the unmap would not end it. */
+    assert_true(frame_get(frame_of(hold_probe), DOMID_XEN));
+    gfn_t alias = p2m_window_add(p, P2M_GRANT, hold_probe, false);
+    assert_null(paging_hold(p, alias, false, &hold));
+    assert_null(paging_hold(p, alias, true, &hold));
+    assert_int_equal(p2m_window_remove(p, alias, &out), 0);
+    frame_put(frame_of(out));
+    frame_put(frame_of(hold_probe));
     assert_null(paging_hold(p, ro, true, &hold));
     assert_non_null(paging_hold(p, ro, false, &hold));
     paging_release(&hold);
