@@ -187,8 +187,10 @@ mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
 
     spin_lock(&frames.lock);
     struct frame *f = take_block(order);
-    if (f)
+    if (f) {
         frames.free -= count;
+        f->owner = owner; /* from now on free_buddy() does not take it for free */
+    }
     spin_unlock(&frames.lock);
     if (!f)
         return INVALID_MFN;
@@ -220,12 +222,14 @@ static void release(struct frame *f, unsigned order)
     uint64_t mfn = frame_mfn(f).n, count = 1UL << order;
     uint64_t stamp = tlb_stamp();
 
+    /* Under the lock: a frame without references that is nobody's and still has its order is a free
+     * block for free_buddy() on another pCPU, which would take it off a list that it is not on. */
+    spin_lock(&frames.lock);
     for (uint64_t i = 0; i < count; i++) {
         f[i].owner = DOMID_INVALID;
         f[i].order = NOT_A_BLOCK;
         f[i].stamp = stamp;
     }
-    spin_lock(&frames.lock);
     insert_block(mfn, order);
     frames.free += count;
     spin_unlock(&frames.lock);
