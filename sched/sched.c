@@ -20,6 +20,7 @@
 #include "sched/sched.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <xen/errno.h>
 #include <xen/vcpu.h>
 #include "hv/arch.h"
@@ -409,6 +410,7 @@ void sched_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 {
     uint64_t now;
 
+    memset(out, 0, sizeof *out); /* guests get all of it, the gap behind `state` too */
     spin_lock(&lock);
     now = arch_time_ns();
     out->state = v->sched.run_state;
