@@ -100,11 +100,11 @@ static long table_insert(struct domain *d, domid_t wanted)
     long err = 0;
 
     spin_lock(&table_lock);
-    if (wanted < DOMID_FIRST_RESERVED) {
+    if (table_count >= DOMAIN_MAX) {
+        err = -XEN_ENOMEM;
+    } else if (wanted < DOMID_FIRST_RESERVED) {
         err = id_used(wanted) ? -XEN_EEXIST : 0;
         d->id = wanted;
-    } else if (table_count >= DOMAIN_MAX) {
-        err = -XEN_ENOMEM;
     } else {
         do
             last_id = last_id + 1u >= DOMID_FIRST_RESERVED ? 1 : (domid_t)(last_id + 1);
@@ -354,8 +354,7 @@ static long destroy_one_step(struct domain *d)
         stop(d);
         return 0;
     case STEP_EVENTS:
-        evtchn_domain_unbind(d);
-        return 0;
+        return evtchn_domain_unbind(d);
     case STEP_GRANTS:
         return grant_domain_release(d);
     case STEP_VCPUS:

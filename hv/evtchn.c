@@ -20,6 +20,7 @@
 
 #include <stddef.h>
 #include <xen/errno.h>
+#include "hv/hypercall.h"
 #include "hv/log.h"
 #include "io/irq.h"
 #include "mm/heap.h"
@@ -182,11 +183,17 @@ long evtchn_port_close(struct domain *d, uint32_t port)
     return p.state == EVTCHNSTAT_closed ? refuse(d, -XEN_EINVAL, "port %u is not open", port) : 0;
 }
 
-void evtchn_close_all(struct domain *d)
+/* Continued from the beginning: what is closed already costs nothing. */
+long evtchn_close_all(struct domain *d)
 {
-    for (uint32_t port = 1; port < EVTCHN_MAX; port++)
-        if (evtchn_port_read(d, port).state != EVTCHNSTAT_closed)
-            evtchn_port_close(d, port);
+    for (uint32_t port = 1; port < EVTCHN_MAX; port++) {
+        if (evtchn_port_read(d, port).state == EVTCHNSTAT_closed)
+            continue;
+        evtchn_port_close(d, port);
+        if (hypercall_preempt())
+            return -XEN_ERESTART;
+    }
+    return 0;
 }
 
 /* ---- delivery ---- */
@@ -332,9 +339,9 @@ long evtchn_domain_init(struct domain *d)
     return 0;
 }
 
-void evtchn_domain_unbind(struct domain *d)
+long evtchn_domain_unbind(struct domain *d)
 {
-    evtchn_close_all(d);
+    return evtchn_close_all(d);
 }
 
 void evtchn_domain_free(struct domain *d)

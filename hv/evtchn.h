@@ -9,8 +9,9 @@
 
 #include "hv/domain.h"
 
-long evtchn_domain_init(struct domain *d);   /* -ENOMEM */
-void evtchn_domain_unbind(struct domain *d); /* dying: every port closed, peers become unbound */
+long evtchn_domain_init(struct domain *d); /* -ENOMEM */
+/* Dying: every port closed, peers become unbound. -XEN_ERESTART in steps. */
+long evtchn_domain_unbind(struct domain *d);
 void evtchn_domain_free(struct domain *d);
 
 /* EVTCHNOP_* with the guest address of its argument. Called from the hypercall table. */

@@ -287,7 +287,7 @@ static long reset(struct vcpu *v, union evtchn_arg *arg)
     if (d != v->domain && !d->controller_paused)
         err = refuse(v->domain, -XEN_EINVAL, "d%u runs", d->id);
     else
-        evtchn_close_all(d);
+        err = evtchn_close_all(d);
     domain_put(d);
     return err;
 }

@@ -42,7 +42,7 @@ void evtchn_port_write(struct domain *d, uint32_t port, struct port value);
 
 /* Takes the locks itself; a peer becomes unbound. -EINVAL: not open. */
 long evtchn_port_close(struct domain *d, uint32_t port);
-void evtchn_close_all(struct domain *d);
+long evtchn_close_all(struct domain *d); /* -XEN_ERESTART in steps, at least one port each */
 
 /* Locks of both, in order; b may be NULL or a. */
 void evtchn_lock_pair(struct domain *a, struct domain *b);
