@@ -7,6 +7,7 @@
 #include "hv/memory_map.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <xen/errno.h>
 #include <xen/xen.h>
 #include <xen/memory.h>
@@ -47,16 +48,20 @@ static long map_out(uint64_t arg, const struct e820_entry *entries, unsigned cou
 
 long memory_map_get(struct vcpu *v, uint64_t arg)
 {
+    struct e820_entry entries[ENTRIES_MAX];
     struct domain *d = v->domain;
-    long rc = -XEN_ENOSYS;
+    unsigned count = 0;
+    bool has_map;
 
-    /* The lock keeps the map alive; copying to the guest takes the paging lock, which comes later
-     * in the order. */
+    /* Not copied to the guest under the lock: an address that ends the guest takes it again. */
     spin_lock(&d->lock);
-    if (d->memory_map)
-        rc = map_out(arg, d->memory_map->entries, d->memory_map->count);
+    has_map = d->memory_map;
+    if (has_map) {
+        count = d->memory_map->count;
+        memcpy(entries, d->memory_map->entries, count * sizeof entries[0]);
+    }
     spin_unlock(&d->lock);
-    return rc;
+    return has_map ? map_out(arg, entries, count) : -XEN_ENOSYS;
 }
 
 long memory_map_set(struct vcpu *v, uint64_t arg)

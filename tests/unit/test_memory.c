@@ -78,6 +78,8 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
 
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 {
+    /* A copy may find that the guest must be ended, which takes its lock. */
+    assert_false(spin_held(&guest.lock));
     if (va < 4096 || is_bad(va, bytes))
         return bytes;
     memcpy((void *)va, src, bytes);
