@@ -61,6 +61,11 @@ static void iret_failed(const struct regs *r)
     x86_resume(x86_guest_regs());
 }
 
+/* Faults of a copy, and more for each page: a fault for each level, for A, D and protection. A
+ * guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it must not keep
+ * this pCPU here, with interrupts off. */
+#define COPY_RETRIES 64
+
 /* A page fault of our own on a guest's address, in a copy: may it be tried again? If not the copy
  * is given up. */
 static bool copy_fault_retry(const struct regs *r, uint64_t va)
@@ -69,7 +74,7 @@ static bool copy_fault_retry(const struct regs *r, uint64_t va)
     struct fault_info info;
     struct paging *p;
 
-    if (!v || !x86_guest_address(va))
+    if (!v || !x86_guest_address(va) || !this_pcpu()->copy_retries--)
         return false;
     p = v->domain->paging;
     switch (shadow_fault(p, &v->paging, va, (uint32_t)r->error & ~PF_USER, &info)) {
@@ -238,6 +243,7 @@ static bool guest_range(uint64_t va, size_t bytes)
 
 static size_t copy_user(void *dst, const void *src, size_t bytes)
 {
+    this_pcpu()->copy_retries = COPY_RETRIES * (unsigned)(2 + bytes / PAGE_SIZE);
     x86_user_access_begin();
     bytes = x86_copy_user(dst, src, bytes);
     x86_user_access_end();
