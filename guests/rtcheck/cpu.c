@@ -7,6 +7,8 @@
 #include <rt/smp.h>
 #include <rt/trap.h>
 
+#define CR4_OSXSAVE (1UL << 18)
+
 static volatile unsigned faults;
 
 /* Goes on behind the instruction, whose address is in rbx. */
@@ -41,6 +43,16 @@ static void xsetbv(uint64_t value)
                  : "rbx", "memory");
 }
 
+/* XSETBV is undefined until the kernel says so in its own CR4; the processor's, which CPUID shows,
+ * is the hypervisor's matter. */
+static void enable_xsave(void)
+{
+    uint64_t cr4;
+
+    asm volatile("mov %%cr4, %0" : "=r"(cr4));
+    asm volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
+}
+
 bool check_xcr0(void)
 {
     uint64_t all;
@@ -49,6 +61,7 @@ bool check_xcr0(void)
     if (!has_xsave()) {
         return true;
     }
+    enable_xsave();
     all = xgetbv();
     faults = 0;
     trap_set_handler(13, skip);

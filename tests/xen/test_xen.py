@@ -47,8 +47,9 @@ def test_smp(xen, vcpus):
         wait_halt(m)
 
 
-def test_rtcheck(xen):
-    with xen("guests/rtcheck.elf") as m:
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_rtcheck(xen, vcpus):
+    with xen("guests/rtcheck.elf", vcpus=vcpus) as m:
         assert m.expect([r"rtcheck: \d+ checks ok", "rtcheck: FAILED[^\r\n]*"]) == 0
         wait_halt(m)
 
