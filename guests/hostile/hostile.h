@@ -28,6 +28,8 @@ extern const struct question disk_questions[];
 /* race.c, race_mem.c: several vCPUs at once. */
 extern const struct question race_questions[];
 extern const struct question race_memory_questions[];
+/* review.c: what reading the hypervisor gave cause to ask. */
+extern const struct question review_questions[];
 
 /* Prints `what` and the result, and whether it is as it must be; counts the failures. */
 void expect(const char *what, long got, long wanted);
