@@ -184,15 +184,20 @@ static void cpuid(struct vcpu *v, struct regs *r)
 }
 
 /*
- * XSETBV, 0f 01 d1. x87 cannot be off, AVX not on without SSE, and nothing that the processor lacks (Intel SDM vol. 1, 13.3): else a
- * real one would raise #GP too.
+ * XSETBV, 0f 01 d1. x87 cannot be off, AVX not on without SSE, and nothing that the processor lacks
+ * (Intel SDM vol. 1, 13.3): else a real one would raise #GP too.
  */
+static bool is_xsetbv(const struct insn *i)
+{
+    return i->two_byte && i->opcode == 0x01 && i->mod == 3 && i->reg == 2 && i->rm == 1;
+}
+
 static bool xsetbv(struct vcpu *v, const struct insn *i)
 {
     const struct regs *r = i->regs;
     uint64_t value = r->rdx << 32 | (uint32_t)r->rax;
 
-    if (i->mod != 3 || i->reg != 2 || i->rm != 1 || (uint32_t)r->rcx != 0)
+    if (!is_xsetbv(i) || (uint32_t)r->rcx != 0)
         return false;
     if (!cpu.xcr0 || value & ~cpu.xcr0 || !(value & 1) || ((value & 4) && !(value & 2)))
         return false;
@@ -256,6 +261,10 @@ bool x86_emulate_privileged(struct vcpu *v, struct regs *r)
         /* int n: decoded here, since not every processor's error code can be trusted. */
         r->rip += i.length;
         x86_inject_software(v, (uint8_t)i.immediate);
+        return true;
+    }
+    if (is_xsetbv(&i) && !(v->arch.cr4 & CR4_OSXSAVE)) {
+        x86_inject(v, VEC_UD, false, 0);
         return true;
     }
     if (r->error || !privileged(v, &i))
