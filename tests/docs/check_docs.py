@@ -84,7 +84,7 @@ def check_paths():
 
 
 def check_make_targets():
-    makefiles = text("Makefile") + text("tests/unit/unit.mk")
+    makefiles = text("Makefile") + text("tests/unit/unit.mk") + text("tests/bench/bench.mk")
     targets = set(re.findall(r"^([\w-]+):(?!=)", makefiles, re.M)) | set(
         " ".join(re.findall(r"^\.PHONY: (.*)$", makefiles, re.M)).split())
     complaints = []
