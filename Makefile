@@ -122,7 +122,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test soak lint help clean
+.PHONY: deps run test test-long soak lint help clean
 deps:
 	@tests/deps.sh
 
@@ -137,7 +137,12 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory all iso unit
-	$(PYTHON) -m pytest tests/docs tests/boot --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/boot -m "not long" --junitxml=$(OUT)/junit.xml
+
+test-long:
+	@tests/deps.sh
+	@$(MAKE) -s --no-print-directory all iso
+	$(PYTHON) -m pytest tests/boot -m long --junitxml=$(OUT)/junit-long.xml
 
 # Random work at domain 0's prompt, on 1, 2 and 4 pCPUs in turn; a failing seed is printed.
 SEED    ?=
@@ -161,6 +166,7 @@ help:
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
+	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         random work at the prompt, MINUTES=$(MINUTES) of it; SEED=N to repeat one"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
