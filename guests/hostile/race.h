@@ -21,9 +21,9 @@ static inline unsigned race_pick(struct racer *r, unsigned n)
 }
 
 /*
- * Runs step() `steps` times (times=N on the command line instead) on every vCPU that this domain
- * has, vCPU 0 included; returns when all have ended. Faults of race_touch() and race_store() are
- * survived.
+ * Runs step() `steps` times (times=N on the command line instead), or for 5 seconds (seconds=N), on
+ * every vCPU that this domain has, vCPU 0 included; returns when all have ended. Faults of
+ * race_touch() and race_store() are survived.
  */
 void race_run(void (*step)(struct racer *r), unsigned steps);
 

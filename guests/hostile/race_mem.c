@@ -111,7 +111,7 @@ static void entries_step(struct racer *r)
 static void race_entries(void)
 {
     set_up();
-    race_run(entries_step, 10000);
+    race_run(entries_step, 5000);
 }
 
 /* ---- tables ---- */
@@ -152,7 +152,7 @@ static void tables_step(struct racer *r)
 static void race_tables(void)
 {
     set_up();
-    race_run(tables_step, 5000);
+    race_run(tables_step, 2500);
 }
 
 /* ---- memory ---- */

@@ -74,7 +74,7 @@ def test_end_in_hypercalls(machine, clean):
 def test_destroyed_in_the_middle(machine, clean, name):
     rng = random.Random(name)
     for _ in range(4):
-        start(machine, name, rng.choice([2, 4, 8]), "times=100000000")
+        start(machine, name, rng.choice([2, 4, 8]), "times=100000000 seconds=1000")
         time.sleep(rng.random() * 0.5)
         machine.run("destroy bad")
     assert "bad" not in machine.domains()
