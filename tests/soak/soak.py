@@ -119,7 +119,7 @@ class Soak:
         if r.random() < 0.3:
             words.append(f'cpus="{self.cpulist()}"')
         if r.random() < 0.3:
-            words.append(f"memory={r.choice([4, 8, 16, 24, 48, 96])}")
+            words.append(f"memory={r.choice([4, 8, 16, 24, 48, 96, 200, 350, 700])}")
         if r.random() < 0.2:
             words.append(f'on_crash="{r.choice(["destroy", "preserve", "restart", "rename-restart"])}"')
         if r.random() < 0.2:
@@ -244,6 +244,8 @@ class Soak:
             if self.steps % 100 == 0:
                 self.finish(before)
         self.finish(before)
+        for _ in range(4):
+            self.create()  # they are in the middle of something when the power goes
         status = self.m.poweroff(PATIENCE)
         if status != 0:
             raise Failure(f"QEMU ended with status {status}")
