@@ -39,7 +39,8 @@ long x86_fpu_alloc(struct vcpu *v)
     return 0;
 }
 
-/* All components are saved and loaded, whatever the guest has enabled now: its XCR0 is in force only while it runs. */
+/* All components are saved and loaded, whatever the guest has enabled now: its XCR0 is in force
+ * only while it runs. */
 static void set_xcr0(const struct vcpu *v, uint64_t value)
 {
     if (v->arch.xcr0 != cpu.xcr0)

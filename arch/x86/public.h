@@ -50,7 +50,7 @@ struct arch_vcpu {
     unsigned gdt_entries;
 
     uint64_t xcr0; /* state components that the guest enabled by XSETBV; 0 without XSAVE */
-    void *fpu; /* XSAVE area, 64-aligned */
+    void *fpu;     /* XSAVE area, 64-aligned */
     bool fpu_used;
 };
 
