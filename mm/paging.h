@@ -32,7 +32,9 @@ enum p2m_type {
                     guest */
     P2M_GRANT,   /* window: alias of another domain's granted frame, until the unmap */
     P2M_FOREIGN, /* window: alias of another domain's frame, belongs to one L1 slot */
-    /* room for shared copy-on-write and paged-out frames */
+    P2M_SHARED,  /* memory whose frame (owner DOMID_COW) other gfns have too: read-only until the
+                    first write gives it one of its own; see mm/share.c */
+    /* room for paged-out frames */
 };
 
 struct p2m_ref {

@@ -44,7 +44,7 @@
 
 /* ---- gfn records ---- */
 struct gfn_record {
-    uint64_t word; /* mfn << 12 | GFN_READONLY | enum p2m_type; 0 for a hole */
+    uint64_t word; /* mfn << 12 | GFN_LOGGED | GFN_READONLY | enum p2m_type; 0 for a hole */
     union {
         struct shadow *shadows; /* RAM: its shadows as a table, by ->sibling, one a level (kept
                                    while a root is loaded, even over a hole) */
@@ -61,7 +61,10 @@ _Static_assert(sizeof(struct gfn_record) == 32, "a chunk of records is one page"
 
 #define GFN_TYPE     7UL
 #define GFN_READONLY 8UL
-#define MARK_PINNED  1U
+/* RAM: log-dirty is on and the frame is clean. No shadow may map it writable; its first write is a
+ * fault, or goes through log_write(), and marks it. */
+#define GFN_LOGGED  16UL
+#define MARK_PINNED 1U
 
 #define CHUNK_BITS    7
 #define CHUNK_RECORDS (1U << CHUNK_BITS)
@@ -76,6 +79,12 @@ static inline enum p2m_type record_type(const struct gfn_record *r)
 static inline bool record_is_ram(const struct gfn_record *r)
 {
     return r && record_type(r) == P2M_RAM;
+}
+
+/* RAM with nothing to ask or to note before it is mapped or written but S4: most of all memory. */
+static inline bool record_is_plain(const struct gfn_record *r)
+{
+    return r && (r->word & (GFN_TYPE | GFN_READONLY | GFN_LOGGED)) == P2M_RAM;
 }
 
 static inline mfn_t record_mfn(const struct gfn_record *r)

@@ -91,7 +91,7 @@ static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slo
     p->removed = true;
 }
 
-/* The leaf for a guest's L1 entry, present and accessed, that names memory of the domain's own. */
+/* The leaf for a guest's L1 entry, present and accessed, whose gfn is plain (record_is_plain). */
 static inline uint64_t rmap_leaf_of_memory(const struct gfn_record *target, uint64_t entry)
 {
     uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PTE_ADDR);

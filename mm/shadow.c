@@ -74,7 +74,8 @@ uint64_t shadow_leaf(const struct paging *p, const struct gfn_record *target, ui
     if (target && record_type(target) != P2M_HOLE) {
         if (record_type(target) == P2M_FOREIGN && target->slot != slot_id)
             return 0;
-        if (write && !(target->word & GFN_READONLY) && !record_protected(target))
+        if (write && !(target->word & (GFN_READONLY | GFN_LOGGED)) &&
+            record_type(target) != P2M_SHARED && !record_protected(target))
             leaf |= PTE_RW | PTE_D;
         return leaf | (target->word & PTE_ADDR);
     }
@@ -169,7 +170,7 @@ static void fill_leaves(struct paging *p, struct shadow *s, const uint64_t *gues
         if ((entry & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
             continue;
         target = p2m_record(p, entry_gfn(entry));
-        if (record_is_ram(target))
+        if (record_is_plain(target))
             rmap_insert(p, s, slot, rmap_leaf_of_memory(target, entry), target);
         else
             follow_leaf(p, s, slot, entry);

@@ -90,7 +90,7 @@ static inline bool update_plain_leaf(struct paging *p, struct gfn_record *r, uns
         return false;
     if (entry & PTE_P) {
         target = p2m_record(p, entry_gfn(entry));
-        if (!record_is_ram(target) || ((entry & PTE_RW) && record_protected(target)))
+        if (!record_is_plain(target) || ((entry & PTE_RW) && record_protected(target)))
             return false;
     }
     uint64_t *guest = frame_map(record_mfn(r));
@@ -142,7 +142,7 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
 
     if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
         return -XEN_EINVAL;
-    if (update_plain_leaf(p, r, offset / 8, entry, keep_ad))
+    if (record_is_plain(r) && update_plain_leaf(p, r, offset / 8, entry, keep_ad))
         return 0;
     return update_any(p, r, table, offset / 8, entry, keep_ad);
 }
