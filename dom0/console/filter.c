@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Cursor moves, positions, erasing, colours. No reports: those would type into dom0. */
+/*
+ * Cursor moves, positions, erasing, colours. Of the other control sequences none reaches the
+ * terminal: a report would type its answer into dom0, a mode would outlive the guest.
+ */
 static const char csi_finals[] = "ABCDEFGHJKXPdfm@";
 
 void filter_init(struct filter *f, enum filter_mode mode, const char *prefix, filter_emit_fn emit,
@@ -131,9 +134,9 @@ static void plain(struct filter *f, unsigned char c)
         put(f, (char)c);
     } else if (c == '\r' && !terminal) {
         hold(f, c, FILTER_CR);
-    } else if ((c == '\r' || c == '\b') && terminal) {
+    } else if ((c == '\r' || c == '\b' || c == '\a') && terminal) {
         put(f, (char)c);
-    } else if (c == 0x1b && terminal) {
+    } else if (c == 0x1b) {
         hold(f, c, FILTER_ESC);
     } else if (utf8_length(c) > 0) {
         f->want = utf8_length(c);
@@ -143,19 +146,38 @@ static void plain(struct filter *f, unsigned char c)
     }
 }
 
-/* A byte of an escape sequence; false if it does not belong there. */
+/* Of a complete control sequence: does it only draw? */
+static bool csi_draws(const struct filter *f, unsigned char final)
+{
+    for (unsigned i = 2; i < f->nheld; i++) {
+        if (f->held[i] != ';' && (f->held[i] < '0' || f->held[i] > '9')) {
+            return false;
+        }
+    }
+    return strchr(csi_finals, final) != NULL;
+}
+
+/*
+ * A byte of a control sequence (ECMA-48, section 5.4): parameters, then one final byte. False if it
+ * does not belong there. What is complete and not for the terminal is left out, as its absence
+ * hides nothing: line editors ask for the cursor's place before each prompt.
+ */
 static bool csi(struct filter *f, unsigned char c)
 {
-    if (((c >= '0' && c <= '9') || c == ';') && f->nheld < sizeof(f->held) - 1) {
+    if (c >= 0x30 && c <= 0x3f && f->nheld < sizeof(f->held) - 1) {
         hold(f, c, FILTER_CSI);
         return true;
     }
-    if (c != '\0' && strchr(csi_finals, c)) {
+    if (c < 0x40 || c > 0x7e) {
+        return false;
+    }
+    if (f->mode == FILTER_TERMINAL && csi_draws(f, c)) {
         hold(f, c, FILTER_CSI);
         pass_held(f);
-        return true;
+    } else {
+        drop_held(f);
     }
-    return false;
+    return true;
 }
 
 static bool utf8(struct filter *f, unsigned char c)

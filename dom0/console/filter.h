@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Makes a guest's output safe to show. Text passes (printable ASCII, valid UTF-8 without control
- * characters, newline, tab); everything else becomes \xNN, so that no guest can drive dom0's
- * terminal, have it send replies, or hide what it prints. Two modes:
+ * characters, newline, tab), a complete control sequence (ESC [ ...) is left out, and everything
+ * else becomes \xNN, so that no guest can drive dom0's terminal, have it send replies, or hide what
+ * it prints. Two modes:
  *
- * FILTER_TERMINAL, for a person who is talking to the guest: carriage return, backspace, and the
- * cursor, erase and colour sequences that line editors use pass, too. FILTER_LOG, for reading
+ * FILTER_TERMINAL, for a person who is talking to the guest: carriage return, backspace, bell, and
+ * the cursor, erase and colour sequences that line editors use pass, too. FILTER_LOG, for reading
  * afterwards: whole lines only; "\r\n" is a newline, and each line begins with a prefix, so that no
  * line can pass for dom0's prompt.
  *
