@@ -48,10 +48,11 @@ void arch_tlb_flush_va(uint64_t va);
  * machine-to-phys table). */
 void arch_root_init(uint64_t *root_l4);
 
-/* ---- frames: see mm/frame.h frame_map ---- */
-void *arch_frame_map(mfn_t mfn);
+/* ---- where all RAM is mapped, frame 0 first: for frame_map() in mm/frame.h alone ---- */
+extern char *arch_ram;
 
-/* ---- access to the running guest, with fault fixup; 0 or the number of bytes not copied ---- */
+/* ---- access to the running guest, with fault fixup; 0 or the number of bytes not copied: all of
+ * them if one is not a guest's address (the hypervisor's entries are in the same root) ---- */
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
 

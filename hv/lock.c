@@ -27,28 +27,39 @@ static void check_order(const struct spinlock *l, unsigned first)
     }
 }
 
-/* Tickets are served in order. The acquire pairs with the release in spin_unlock. */
-static void take(struct spinlock *l)
+void spin_wait(struct spinlock *l, uint16_t ticket)
 {
-    uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
-
     while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
         arch_cpu_relax();
 }
 
 static void note_taken(struct spinlock *l)
 {
+    if (!CONFIG_DEBUG)
+        return;
     l->pcpu = (uint16_t)(arch_pcpu_id() + 1);
-    if (CONFIG_DEBUG)
-        held[arch_pcpu_id()][l->rank]++;
+    held[arch_pcpu_id()][l->rank]++;
 }
 
-void spin_lock(struct spinlock *l)
+static void take_checked(struct spinlock *l, unsigned first)
 {
-    if (CONFIG_DEBUG)
-        check_order(l, l->rank);
-    take(l);
+    check_order(l, first);
+    spin_wait(l, __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED));
     note_taken(l);
+}
+
+void spin_lock_checked(struct spinlock *l)
+{
+    take_checked(l, l->rank);
+}
+
+void spin_unlock_checked(struct spinlock *l)
+{
+    if (!spin_held(l))
+        panic("%s lock released by a pCPU that does not hold it", rank_names[l->rank]);
+    held[arch_pcpu_id()][l->rank]--;
+    l->pcpu = 0;
+    __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
 }
 
 bool spin_trylock(struct spinlock *l)
@@ -63,17 +74,6 @@ bool spin_trylock(struct spinlock *l)
     return true;
 }
 
-void spin_unlock(struct spinlock *l)
-{
-    if (CONFIG_DEBUG) {
-        if (!spin_held(l))
-            panic("%s lock released by a pCPU that does not hold it", rank_names[l->rank]);
-        held[arch_pcpu_id()][l->rank]--;
-    }
-    l->pcpu = 0;
-    __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
-}
-
 bool spin_held(const struct spinlock *l)
 {
     return l->pcpu == arch_pcpu_id() + 1;
@@ -84,13 +84,13 @@ void spin_lock_pair(struct spinlock *a, struct spinlock *b)
     spin_lock(a);
     if (!b || b == a)
         return;
-    if (CONFIG_DEBUG) {
-        if (a->rank != b->rank)
-            panic("lock pair of two ranks, %s and %s", rank_names[a->rank], rank_names[b->rank]);
-        check_order(b, b->rank + 1U);
+    if (!CONFIG_DEBUG) {
+        spin_lock(b);
+        return;
     }
-    take(b);
-    note_taken(b);
+    if (a->rank != b->rank)
+        panic("lock pair of two ranks, %s and %s", rank_names[a->rank], rank_names[b->rank]);
+    take_checked(b, b->rank + 1U);
 }
 
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b)

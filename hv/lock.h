@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hv/config.h"
+
 /* Outermost first. Each line: what the lock covers. */
 enum lock_rank {
     LOCK_DOMCTL, /* one control operation (domctl, sysctl) at a time; domain list changes */
@@ -35,7 +37,7 @@ enum lock_rank {
 struct spinlock {
     uint16_t next, owner; /* ticket lock: next ticket to give, ticket being served */
     uint16_t rank;        /* enum lock_rank */
-    uint16_t pcpu;        /* holder + 1, 0 if free; for self-checks and panics */
+    uint16_t pcpu;        /* debug builds: holder + 1, 0 if free */
 };
 
 #define SPINLOCK_INIT(r) ((struct spinlock){.rank = (r)})
@@ -45,10 +47,34 @@ static inline void spin_lock_init(struct spinlock *l, enum lock_rank rank)
     *l = SPINLOCK_INIT(rank);
 }
 
-void spin_lock(struct spinlock *l);
-void spin_unlock(struct spinlock *l);
+void spin_wait(struct spinlock *l, uint16_t ticket); /* until it is served */
+void spin_lock_checked(struct spinlock *l);
+void spin_unlock_checked(struct spinlock *l);
+
+/* Tickets are served in order. The acquire pairs with the release in spin_unlock. */
+static inline void spin_lock(struct spinlock *l)
+{
+    uint16_t ticket;
+
+    if (CONFIG_DEBUG) {
+        spin_lock_checked(l);
+        return;
+    }
+    ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+        spin_wait(l, ticket);
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+    if (CONFIG_DEBUG)
+        spin_unlock_checked(l);
+    else /* nobody but the holder writes it */
+        __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
 bool spin_trylock(struct spinlock *l);
-bool spin_held(const struct spinlock *l); /* by this pCPU */
+bool spin_held(const struct spinlock *l); /* by this pCPU; known to debug builds only */
 
 /* Two locks of one rank; the caller passes them in the order of their domains' numbers, b may be a
  * or NULL. */

@@ -66,7 +66,7 @@ uint64_t frame_max_mfn(void);     /* one past the last frame that is RAM or beco
  * of all memory). The pointer is good until frame_unmap, on this pCPU. */
 static inline void *frame_map(mfn_t mfn)
 {
-    return arch_frame_map(mfn);
+    return arch_ram + mfn_to_maddr(mfn);
 }
 
 static inline void frame_unmap(void *va)

@@ -9,10 +9,20 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <xen/errno.h>
+
+#include "hv/arch.h"
 
 /* 0 or -XEN_EFAULT; nothing is promised about dst after a failure. */
-long guest_read(void *dst, uint64_t guest_va, size_t bytes);
-long guest_write(uint64_t guest_va, const void *src, size_t bytes);
+static inline long guest_read(void *dst, uint64_t guest_va, size_t bytes)
+{
+    return arch_copy_from_guest(dst, guest_va, bytes) ? -XEN_EFAULT : 0;
+}
+
+static inline long guest_write(uint64_t guest_va, const void *src, size_t bytes)
+{
+    return arch_copy_to_guest(guest_va, src, bytes) ? -XEN_EFAULT : 0;
+}
 
 /* Element i of an array at a guest address; overflow-safe. */
 #define guest_read_item(item, guest_va, i) \

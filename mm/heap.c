@@ -60,7 +60,7 @@ static unsigned order_of(size_t bytes)
 /* All frames are mapped in one piece, in order (see frame_map). */
 static mfn_t mfn_of_va(const void *va)
 {
-    return mfn_of((uint64_t)((const char *)va - (char *)arch_frame_map(mfn_of(0))) >> PAGE_SHIFT);
+    return mfn_of((uint64_t)((const char *)va - arch_ram) >> PAGE_SHIFT);
 }
 
 static void partial_add(struct slab *s)

@@ -5,6 +5,7 @@
  */
 #include "mm/paging_priv.h"
 
+#include <stddef.h>
 #include <xen/errno.h>
 #include <xen/xen.h>
 
@@ -159,10 +160,7 @@ void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv)
 
 /* ---- accessors ---- */
 
-struct spinlock *paging_lock_of(struct paging *p)
-{
-    return &p->lock;
-}
+_Static_assert(offsetof(struct paging, lock) == 0, "paging_lock_of()");
 
 uint64_t *paging_pcpus_of(struct paging *p)
 {

@@ -127,8 +127,8 @@ struct shadow {
 };
 
 struct paging {
-    struct spinlock lock;
-    uint64_t pcpus; /* atomic */
+    struct spinlock lock; /* first: paging_lock_of() */
+    uint64_t pcpus;       /* atomic */
     uint16_t domid;
     unsigned flags;
 

@@ -12,6 +12,7 @@
 #include "arch/x86/guest.h"
 
 #include "arch/x86/desc.h"
+#include "arch/x86/uaccess.h"
 #include "hv/arch.h"
 #include "hv/log.h"
 
@@ -26,39 +27,56 @@ struct bounce {
     const uint16_t *selectors; /* failsafe: ds, es, fs, gs follow rcx and r11 */
 };
 
-static void deliver(struct vcpu *v, const struct bounce *b)
+/* Writes the frame below the guest's stack pointer `top`; where it begins, 0: it cannot be
+ * written. Inline, so that each of its few callers gets the frame that it needs without a branch.
+ */
+static inline __attribute__((always_inline)) uint64_t
+write_frame(const struct regs *r, const struct bounce *b, uint64_t top, uint64_t cs, uint64_t flags)
 {
-    struct regs *r = x86_vcpu_regs(v);
-    uint64_t frame[12], rsp = r->rsp;
-    uint64_t cs = r->cs & 0xffff;
-    unsigned n = 0;
-    uint8_t mask = v->info->evtchn_upcall_mask;
+    unsigned words = 7 + b->has_error + (b->selectors ? 4 : 0);
+    uint64_t va = (top & ~15UL) - words * sizeof(uint64_t), at = va;
 
-    if (!b->handler) {
-        domain_crash(v->domain, "no handler registered for it");
-        return;
+    if (!x86_guest_range(va, words * sizeof(uint64_t)))
+        return 0;
+    x86_access_begin(words * sizeof(uint64_t));
+    x86_put_guest(r->rcx, at, fault);
+    x86_put_guest(r->r11, at + 8, fault);
+    at += 16;
+    for (unsigned i = 0; b->selectors && i < 4; i++, at += 8)
+        x86_put_guest(b->selectors[i], at, fault);
+    if (b->has_error) {
+        x86_put_guest(b->error, at, fault);
+        at += 8;
     }
+    x86_put_guest(r->rip, at, fault);
+    x86_put_guest(cs, at + 8, fault);
+    x86_put_guest(flags, at + 16, fault);
+    x86_put_guest(r->rsp, at + 24, fault);
+    x86_put_guest((uint16_t)r->ss, at + 32, fault);
+    x86_access_end();
+    return va;
+fault:
+    x86_access_end();
+    return 0;
+}
+
+static inline __attribute__((always_inline)) void deliver(struct vcpu *v, const struct bounce *b)
+{
+    struct regs *r = x86_guest_regs();
+    bool masked = v->info->evtchn_upcall_mask;
+    uint64_t flags = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (masked ? 0 : RFLAGS_IF);
+    uint64_t cs = (uint16_t)r->cs | (uint64_t)masked << 32;
+    uint64_t top = r->rsp, sp;
+
     if (v->arch.kernel_mode) {
         cs &= ~3UL;
     } else {
         x86_toggle_mode(v);
-        rsp = v->arch.kernel_sp;
+        top = v->arch.kernel_sp;
     }
-    frame[n++] = r->rcx;
-    frame[n++] = r->r11;
-    for (unsigned i = 0; b->selectors && i < 4; i++)
-        frame[n++] = b->selectors[i];
-    if (b->has_error)
-        frame[n++] = b->error;
-    frame[n++] = r->rip;
-    frame[n++] = cs | (uint64_t)(mask != 0) << 32;
-    frame[n++] = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (mask ? 0 : RFLAGS_IF);
-    frame[n++] = r->rsp;
-    frame[n++] = r->ss & 0xffff;
-
-    rsp = (rsp & ~15UL) - n * sizeof frame[0];
-    if (arch_copy_to_guest(rsp, frame, n * sizeof frame[0])) {
-        domain_crash(v->domain, "its kernel stack at %lx cannot take an exception frame", rsp);
+    sp = write_frame(r, b, top, cs, flags);
+    if (!sp) {
+        domain_crash(v->domain, "its kernel stack at %lx cannot take an exception frame", top);
         return;
     }
     if (b->mask_events)
@@ -66,7 +84,7 @@ static void deliver(struct vcpu *v, const struct bounce *b)
     r->rip = b->handler;
     r->cs = SEL_GUEST_CS;
     r->ss = SEL_GUEST_SS;
-    r->rsp = rsp;
+    r->rsp = sp;
     r->rflags &= ~FRAME_CLEAR;
     r->vector = VECTOR_NONE;
 }
@@ -78,7 +96,14 @@ static unsigned trap_dpl(const struct trap_info *t)
     return t->flags & 3;
 }
 
-static void inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
+static __attribute__((noinline)) void no_handler(struct vcpu *v, unsigned vector, uint32_t error)
+{
+    domain_crash(v->domain, "exception %u, error code %x, at %lx, and no handler for it (cr2 %lx)",
+                 vector, error, x86_guest_regs()->rip, v->info->arch.cr2);
+}
+
+static inline __attribute__((always_inline)) void inject(struct vcpu *v, unsigned vector,
+                                                         bool has_error, uint32_t error)
 {
     const struct trap_info *t = &v->arch.traps[vector];
     struct bounce b = {
@@ -88,19 +113,18 @@ static void inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t err
         .error = error,
     };
 
-    if (!t->address) {
-        const struct regs *r = x86_vcpu_regs(v);
-        domain_crash(v->domain,
-                     "exception %u, error code %x, at %lx, and no handler for it (cr2 %lx)", vector,
-                     error, r->rip, v->info->arch.cr2);
-        return;
-    }
-    deliver(v, &b);
+    if (t->address)
+        deliver(v, &b);
+    else
+        no_handler(v, vector, error);
 }
 
 void x86_inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
-    inject(v, vector, has_error, error);
+    if (has_error)
+        inject(v, vector, true, error);
+    else
+        inject(v, vector, false, 0);
 }
 
 /* cr2 goes where the guest reads it: there is no trap for reading the register. */
@@ -122,10 +146,10 @@ void x86_inject_software(struct vcpu *v, unsigned vector)
             r->rip -= 2;
         else
             r->rip -= 1;
-        inject(v, VEC_GP, true, vector << 3 | 2);
+        x86_inject(v, VEC_GP, true, vector << 3 | 2);
         return;
     }
-    inject(v, vector, false, 0);
+    x86_inject(v, vector, false, 0);
 }
 
 void x86_inject_syscall(struct vcpu *v, bool compat)
@@ -136,7 +160,7 @@ void x86_inject_syscall(struct vcpu *v, bool compat)
     if (!c->address) {
         /* As a processor without SYSCALL would have it. The instruction is two bytes long. */
         x86_vcpu_regs(v)->rip -= 2;
-        inject(v, VEC_UD, false, 0);
+        x86_inject(v, VEC_UD, false, 0);
         return;
     }
     deliver(v, &b);
@@ -159,5 +183,8 @@ void x86_inject_failsafe(struct vcpu *v)
     };
 
     v->arch.failsafe_due = false;
-    deliver(v, &b);
+    if (b.handler)
+        deliver(v, &b);
+    else
+        domain_crash(v->domain, "a selector cannot be loaded, and no failsafe callback");
 }

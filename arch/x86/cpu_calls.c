@@ -7,6 +7,7 @@
 
 #include <xen/callback.h>
 #include "arch/x86/desc.h"
+#include "arch/x86/uaccess.h"
 #include "hv/arch.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
@@ -205,37 +206,56 @@ struct iret_frame {
     uint64_t rax, r11, rcx, flags, rip, cs, rflags, rsp, ss;
 };
 
+static inline bool read_iret_frame(struct iret_frame *f, uint64_t va)
+{
+    if (!x86_guest_range(va, sizeof *f))
+        return false;
+    x86_access_begin(sizeof *f);
+    x86_get_guest(f->rax, va, fault);
+    x86_get_guest(f->r11, va + 8, fault);
+    x86_get_guest(f->rcx, va + 16, fault);
+    x86_get_guest(f->flags, va + 24, fault);
+    x86_get_guest(f->rip, va + 32, fault);
+    x86_get_guest(f->cs, va + 40, fault);
+    x86_get_guest(f->rflags, va + 48, fault);
+    x86_get_guest(f->rsp, va + 56, fault);
+    x86_get_guest(f->ss, va + 64, fault);
+    x86_access_end();
+    return true;
+fault:
+    x86_access_end();
+    return false;
+}
+
 long hypercall_iret(struct vcpu *v, struct hypercall *call)
 {
     struct regs *r = x86_guest_regs();
     struct iret_frame f;
 
     (void)call;
-    if (guest_read(&f, r->rsp, sizeof f)) {
+    if (!read_iret_frame(&f, r->rsp)) {
         domain_crash(v->domain, "iret frame at %lx cannot be read", r->rsp);
         return 0;
     }
-    if ((f.cs & 3) == 3) {
-        if (!v->paging.user_root.n) {
-            domain_crash(v->domain, "iret to user mode without a user page table");
-            return 0;
-        }
-        x86_toggle_mode(v);
-    }
+    r->rax = f.rax;
     r->rip = f.rip;
     r->cs = (f.cs & 0xffff) | 3;
     r->rflags = (f.rflags & ~(RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM)) | RFLAGS_IF | 2;
     r->rsp = f.rsp;
     r->ss = (f.ss & 0xffff) | 3;
-    r->rax = f.rax;
+    r->rcx = f.rcx;
+    r->r11 = f.r11;
     if (f.flags & VGCF_in_syscall) {
         r->rcx = r->rip;
         r->r11 = r->rflags;
-    } else {
-        r->rcx = f.rcx;
-        r->r11 = f.r11;
     }
     r->vector = VECTOR_NONE;
     v->info->evtchn_upcall_mask = !(f.rflags & RFLAGS_IF);
+    if ((f.cs & 3) == 3) {
+        if (!v->paging.user_root.n)
+            domain_crash(v->domain, "iret to user mode without a user page table");
+        else
+            x86_toggle_mode(v);
+    }
     return 0;
 }

@@ -10,21 +10,21 @@
  *          rip
  *          error code    0 where the processor has none
  *          vector
- *          rdi .. r15    struct regs begins at r15
+ *          r9 .. r15     struct regs begins at r15
  *   low    <- rsp at the call
  *
  * A frame that came from a guest always ends at the top of the pCPU's main stack (TSS.RSP0, or the stub that syscall_entry
  * comes from), which is where x86_guest_regs() finds it.
  */
         .macro SAVE_REGS
-        push    %rdi
-        push    %rsi
-        push    %rdx
-        push    %rcx
-        push    %rax
-        push    %r8
         push    %r9
+        push    %r8
         push    %r10
+        push    %rdx
+        push    %rsi
+        push    %rdi
+        push    %rax
+        push    %rcx
         push    %r11
         push    %rbx
         push    %rbp
@@ -42,14 +42,14 @@
         pop     %rbp
         pop     %rbx
         pop     %r11
-        pop     %r10
-        pop     %r9
-        pop     %r8
-        pop     %rax
         pop     %rcx
-        pop     %rdx
-        pop     %rsi
+        pop     %rax
         pop     %rdi
+        pop     %rsi
+        pop     %rdx
+        pop     %r10
+        pop     %r8
+        pop     %r9
         .endm
 
 /* ---- exceptions and interrupts: 256 stubs and a table of their addresses for the IDT ---- */
@@ -144,38 +144,17 @@ syscall32_entry:
         push    $0x101                  /* VECTOR_SYSCALL32 */
         SAVE_REGS
         mov     %rsp, %rdi
-        call    syscall_dispatch
+        call    syscall32_dispatch
         RESTORE_REGS
         add     $16, %rsp
         jmp     entry_iret
 
-/* ---- guest memory access: size_t bytes left = x86_copy_user(dst, src, n). Faults in the marked instructions continue at
- * the fixup, rcx telling what was left. ---- */
         .macro  EXTABLE from, to
         .pushsection .extable, "a"
         .balign 8
         .quad   \from, \to
         .popsection
         .endm
-
-        .globl  x86_copy_user
-x86_copy_user:                          /* rdi dst, rsi src, rdx n */
-        test    $7, %dil                /* a word across two pages needs both at once: each may be the other's table, */
-        jnz     5f                      /* and dropping one for the other would never end; bytes get through one by one */
-        mov     %rdx, %rcx
-        shr     $3, %rcx
-        and     $7, %edx
-1:      rep movsq
-5:      mov     %rdx, %rcx
-2:      rep movsb
-        mov     %rcx, %rax
-        ret
-3:      lea     (%rdx, %rcx, 8), %rax   /* whole words were left */
-        ret
-4:      mov     %rcx, %rax
-        ret
-        EXTABLE 1b, 3b
-        EXTABLE 2b, 4b
 
 /* int x86_load_selector_XX(uint16_t): 0, or 1 if the processor refused it (the register is then null). */
         .macro  LOAD_SELECTOR reg

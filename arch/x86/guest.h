@@ -91,7 +91,6 @@ uint32_t x86_guest_in(struct vcpu *v, uint16_t port, unsigned size);
 void x86_guest_out(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
 
 /* entry.S */
-size_t x86_copy_user(void *dst, const void *src, size_t n);
 int x86_load_ds(uint16_t sel), x86_load_es(uint16_t sel), x86_load_fs(uint16_t sel),
     x86_load_gs(uint16_t sel);
 int x86_rdmsr_safe(uint32_t msr, uint64_t *value), x86_wrmsr_safe(uint32_t msr, uint64_t value);

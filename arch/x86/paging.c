@@ -202,10 +202,7 @@ void arch_root_init(uint64_t *root_l4)
            (LAYOUT_SLOT_LAST - LAYOUT_SLOT_FIRST) * sizeof *root_l4);
 }
 
-void *arch_frame_map(mfn_t mfn)
-{
-    return x86_ram(mfn_to_maddr(mfn));
-}
+char *arch_ram = (char *)LAYOUT_RAM;
 
 void arch_tlb_flush_all(void)
 {

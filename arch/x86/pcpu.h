@@ -50,7 +50,7 @@ struct pcpu {
     uint64_t root;          /* the machine address in CR3 */
 
     uint64_t timer_deadline; /* ns; UINT64_MAX: off */
-    unsigned copy_retries;   /* faults that the copy under way may still have */
+    unsigned access_retries; /* faults that the access under way may still have (uaccess.h) */
 
     uint64_t *desc_l1; /* page-table entries of the descriptor window (desc.c) */
 

@@ -11,9 +11,10 @@
 #include <xen/xen.h>
 #include "mm/types.h"
 
-/* General registers of an interrupted context, in the order in which entry.S pushes them. */
+/* General registers of an interrupted context, in the order in which entry.S pushes them: from rax
+ * on, a hypercall's number and arguments as struct hypercall has them (syscall.c). */
 struct regs {
-    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, rcx, rax, rdi, rsi, rdx, r10, r8, r9;
     uint64_t vector; /* exception or interrupt vector; VECTOR_SYSCALL for hypercalls */
     uint64_t error;
     uint64_t rip, cs, rflags, rsp, ss;

@@ -6,33 +6,42 @@
  */
 #include "arch/x86/guest.h"
 
+#include <stddef.h>
+
 #include "arch/x86/desc.h"
 #include "arch/x86/pcpu.h"
 #include "hv/hypercall.h"
 
 #define SYSCALL_BYTES 2
 
-static void hypercall(struct vcpu *v, struct regs *r)
+/* The frame is the call: nothing is copied, and a continuation's arguments are in place. */
+#define FRAME_IS_CALL(frame_reg, call_member)                                                \
+    _Static_assert(offsetof(struct regs, frame_reg) ==                                       \
+                       offsetof(struct regs, rax) + offsetof(struct hypercall, call_member), \
+                   "arguments of a hypercall")
+FRAME_IS_CALL(rax, nr);
+FRAME_IS_CALL(rdi, arg[0]);
+FRAME_IS_CALL(rsi, arg[1]);
+FRAME_IS_CALL(rdx, arg[2]);
+FRAME_IS_CALL(r10, arg[3]);
+FRAME_IS_CALL(r8, arg[4]);
+FRAME_IS_CALL(r9, arg[5]);
+
+static inline void hypercall(struct vcpu *v, struct regs *r)
 {
-    struct hypercall call = {r->rax, {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9}};
+    struct hypercall *call = (struct hypercall *)&r->rax;
+    bool is_iret = call->nr == __HYPERVISOR_iret; /* which loads rax from its frame */
     long result;
 
     hypercall_started(v);
-    result = hypercall_run(v, &call);
+    result = hypercall_run(v, call);
     if (result == -XEN_ERESTART) {
         /* The guest executes it again, with what is left to do. */
-        r->rdi = call.arg[0];
-        r->rsi = call.arg[1];
-        r->rdx = call.arg[2];
-        r->r10 = call.arg[3];
-        r->r8 = call.arg[4];
-        r->r9 = call.arg[5];
         r->rip -= SYSCALL_BYTES;
         r->rcx = r->rip;
-        return;
-    }
-    if (call.nr != __HYPERVISOR_iret) /* which loaded rax from its frame */
+    } else if (!is_iret) {
         r->rax = (uint64_t)result;
+    }
 }
 
 /*
@@ -54,11 +63,22 @@ bool syscall_dispatch(struct regs *r)
     struct vcpu *v = p->current;
 
     r->rsp = p->guest_rsp;
-    if (r->vector == VECTOR_SYSCALL32 || !v->arch.kernel_mode)
-        x86_inject_syscall(v, r->vector == VECTOR_SYSCALL32);
-    else
+    if (v->arch.kernel_mode)
         hypercall(v, r);
+    else
+        x86_inject_syscall(v, false);
     if (!x86_guest_exit_idle(p, v))
         x86_guest_exit();
     return sysret_ok(r);
+}
+
+void syscall32_dispatch(struct regs *r);
+void syscall32_dispatch(struct regs *r)
+{
+    struct pcpu *p = this_pcpu();
+
+    r->rsp = p->guest_rsp;
+    x86_inject_syscall(p->current, true);
+    if (!x86_guest_exit_idle(p, p->current))
+        x86_guest_exit();
 }

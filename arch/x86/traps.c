@@ -61,11 +61,6 @@ static void iret_failed(const struct regs *r)
     x86_resume(x86_guest_regs());
 }
 
-/* Faults of a copy, and more for each page: a fault for each level, for A, D and protection. A
- * guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it must not keep
- * this pCPU here, with interrupts off. */
-#define COPY_RETRIES 64
-
 /* A page fault of our own on a guest's address, in a copy: may it be tried again? If not the copy
  * is given up. */
 static bool copy_fault_retry(const struct regs *r, uint64_t va)
@@ -74,7 +69,7 @@ static bool copy_fault_retry(const struct regs *r, uint64_t va)
     struct fault_info info;
     struct paging *p;
 
-    if (!v || !x86_guest_address(va) || !this_pcpu()->copy_retries--)
+    if (!v || !x86_guest_address(va) || !this_pcpu()->access_retries--)
         return false;
     p = v->domain->paging;
     switch (shadow_fault(p, &v->paging, va, (uint32_t)r->error & ~PF_USER, &info)) {
@@ -152,9 +147,6 @@ static bool has_error_code(uint64_t vector)
 static void guest_exception(struct vcpu *v, struct regs *r)
 {
     switch (r->vector) {
-    case VEC_PF:
-        guest_page_fault(v, r);
-        return;
     case VEC_GP:
         if (x86_emulate_privileged(v, r))
             return;
@@ -185,16 +177,27 @@ static void guest_exception(struct vcpu *v, struct regs *r)
 void trap_dispatch(struct regs *r);
 void trap_dispatch(struct regs *r)
 {
+    struct pcpu *p = this_pcpu();
+    struct vcpu *v;
+
     x86_user_access_end();
-    if (r->vector == VECTOR_NONE)
+    if (!x86_from_guest(r)) {
+        if (r->vector < 32)
+            own_exception(r);
+        else if (r->vector != VECTOR_NONE)
+            apic_interrupt((unsigned)r->vector);
         return;
-    if (r->vector >= 32)
+    }
+    v = p->current;
+    if (r->vector == VEC_PF)
+        guest_page_fault(v, r);
+    else if (r->vector < 32)
+        guest_exception(v, r);
+    else if (r->vector != VECTOR_NONE)
         apic_interrupt((unsigned)r->vector);
-    else if (x86_from_guest(r))
-        guest_exception(current_vcpu(), r);
     else
-        own_exception(r);
-    if (x86_from_guest(r))
+        return;
+    if (!x86_guest_exit_idle(p, v))
         x86_guest_exit();
 }
 
@@ -229,37 +232,4 @@ struct regs *ist_dispatch(struct regs *r)
     }
     r->vector = VECTOR_NONE;
     return r;
-}
-
-/* May all of these bytes be the guest's? Both ends in one half of the address space, clear of our
- * part of it. */
-static bool guest_range(uint64_t va, size_t bytes)
-{
-    uint64_t last;
-
-    return !__builtin_add_overflow(va, bytes - 1, &last) && x86_guest_address(va) &&
-           x86_guest_address(last) && (va >> 47) == (last >> 47);
-}
-
-static size_t copy_user(void *dst, const void *src, size_t bytes)
-{
-    this_pcpu()->copy_retries = COPY_RETRIES * (unsigned)(2 + bytes / PAGE_SIZE);
-    x86_user_access_begin();
-    bytes = x86_copy_user(dst, src, bytes);
-    x86_user_access_end();
-    return bytes;
-}
-
-size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
-{
-    if (!bytes || !guest_range(va, bytes))
-        return bytes;
-    return copy_user(dst, (const void *)va, bytes);
-}
-
-size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
-{
-    if (!bytes || !guest_range(va, bytes))
-        return bytes;
-    return copy_user((void *)va, src, bytes);
 }

@@ -17,8 +17,8 @@
 #define WEAK __attribute__((weak))
 
 struct fake_machine fake = {.pcpus = 1};
-static char *memory;
 static void *table;
+WEAK char *arch_ram;
 
 /* For tests that have no frames. */
 WEAK void frame_table_init(void *t, uint64_t count)
@@ -51,8 +51,8 @@ void fake_machine_start(uint64_t frames, unsigned pcpus)
 {
     fake_machine_stop();
     fake = (struct fake_machine){.pcpus = pcpus, .frames = frames};
-    memory = aligned_alloc(PAGE_SIZE, frames * PAGE_SIZE);
-    memset(memory, 0xa5, frames * PAGE_SIZE);
+    arch_ram = aligned_alloc(PAGE_SIZE, frames * PAGE_SIZE);
+    memset(arch_ram, 0xa5, frames * PAGE_SIZE);
     table = malloc(frames * sizeof(struct frame));
     frame_table_init(table, frames);
     frame_add_range(PAGE_SIZE, frames * PAGE_SIZE);
@@ -63,9 +63,9 @@ void fake_machine_start(uint64_t frames, unsigned pcpus)
 
 void fake_machine_stop(void)
 {
-    free(memory);
+    free(arch_ram);
     free(table);
-    memory = NULL;
+    arch_ram = NULL;
     table = NULL;
 }
 
@@ -128,13 +128,6 @@ WEAK void arch_timer_program(uint64_t deadline_ns)
 
 /* ---- memory ---- */
 
-WEAK void *arch_frame_map(mfn_t mfn)
-{
-    if (mfn.n >= fake.frames)
-        panic("frame %lx does not exist", mfn.n);
-    return memory + mfn.n * PAGE_SIZE;
-}
-
 WEAK void arch_tlb_flush_all(void)
 {
     uint64_t began = tlb_flush_begin();
@@ -178,14 +171,14 @@ WEAK enum mmio_access mmio_access(mfn_t mfn)
 
 /* ---- locks ---- */
 
-WEAK void spin_lock(struct spinlock *l)
+WEAK void spin_lock_checked(struct spinlock *l)
 {
     if (l->pcpu)
         panic("lock of rank %u is held already", l->rank);
     l->pcpu = (uint16_t)(fake.pcpu + 1);
 }
 
-WEAK void spin_unlock(struct spinlock *l)
+WEAK void spin_unlock_checked(struct spinlock *l)
 {
     if (!l->pcpu)
         panic("lock of rank %u is not held", l->rank);

@@ -40,12 +40,12 @@ mm_all   := $(mm_base) $(addprefix mm/,paging.c p2m.c m2p.c rmap.c shadow.c shad
 unit_frame := $(mm_base)
 unit_heap  := $(mm_base)
 unit_p2m   := $(mm_all)
-unit_memory := hv/memory.c hv/reservation.c hv/memory_map.c mm/guest.c $(mm_all)
+unit_memory := hv/memory.c hv/reservation.c hv/memory_map.c $(mm_all)
 unit_dom0 := hv/elf.c hv/dom0_layout.c hv/hypercall_page.c
 unit_conline := hv/console_line.c
 unit_wallclock := hv/wallclock.c
 unit_control := $(addprefix hv/,domctl.c domctl_vcpu.c control.c sysctl.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
-                mm/guest.c $(mm_all)
+                $(mm_all)
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_shadow_frames := $(unit_shadow)
@@ -56,7 +56,6 @@ unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 unit_acpi := arch/x86/acpi.c
 unit_log := hv/log.c hv/lock.c
-unit_log_CFLAGS := -DCONFIG_DEBUG=1
 # MAP_FIXED memory of the test stands for the map of all RAM.
 unit_multiboot := arch/x86/multiboot.c arch/x86/bootmem.c
 unit_multiboot_CFLAGS := -D_GNU_SOURCE -DLAYOUT_RAM=0x200000000000 -fPIC
@@ -68,7 +67,7 @@ unit_options := guests/rt/options.c
 HOSTCC      ?= gcc
 UNIT_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
                -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Iguests \
-               -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__
+               -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__ -DCONFIG_DEBUG=1
 
 # Lazy, so that it sees the lines of every makefile that was read, before or after this point.
 unit_names   = $(patsubst unit_%,%,$(filter-out %_CFLAGS %_LIBS unit_names,$(filter unit_%,$(.VARIABLES))))

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hypervisor's own accesses to memory of the guest that runs here, at the guest's virtual
+ * addresses, through the root that is loaded. A fault is tried again as long as the shadow can be
+ * filled (traps.c); then it goes to the label, or ends the copy. For arch/x86 only; others use
+ * mm/guest.h.
+ *
+ *      if (!x86_guest_range(va, 16))
+ *          goto fault;
+ *      x86_access_begin(16);
+ *      x86_get_guest(a, va, fault);
+ *      x86_get_guest(b, va + 8, fault);
+ *      x86_access_end();
+ *      return 0;
+ *  fault:
+ *      x86_access_end();
+ */
+#ifndef ARCH_X86_UACCESS_H
+#define ARCH_X86_UACCESS_H
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/pcpu.h"
+#include "mm/types.h"
+
+/* Guest addresses are the lower half and what lies behind the hole: one range when counted from the
+ * hole's end upwards and around. */
+#define GUEST_ADDRESSES (0x800000000000UL - LAYOUT_HOLE_END)
+
+/* May all of these bytes be the guest's? */
+static inline bool x86_guest_range(uint64_t va, size_t bytes)
+{
+    uint64_t offset = va - LAYOUT_HOLE_END, last;
+
+    return offset < GUEST_ADDRESSES && bytes <= GUEST_ADDRESSES - offset &&
+           !__builtin_add_overflow(va, bytes - 1, &last);
+}
+
+/*
+ * Faults of an access, and more for each page: a fault for each level, for A, D and protection. A
+ * guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it must not keep
+ * this pCPU here, with interrupts off.
+ */
+#define ACCESS_RETRIES 64
+
+static inline void x86_access_begin(size_t bytes)
+{
+    this_pcpu()->access_retries = ACCESS_RETRIES * (unsigned)(2 + bytes / PAGE_SIZE);
+    x86_user_access_begin();
+}
+
+static inline void x86_access_end(void)
+{
+    x86_user_access_end();
+}
+
+#define X86_EXTABLE(from, to)             \
+    ".pushsection .extable, \"a\"\n"      \
+    ".balign 8\n.quad " from ", " to "\n" \
+    ".popsection\n"
+
+/* One aligned word, between begin and end; the address was checked. */
+#define x86_put_guest(value, va, fault)                                    \
+    __asm__ goto("1: movq %0, %1\n" X86_EXTABLE("1b", "%l2")               \
+                 :                                                         \
+                 : "r"((uint64_t)(value)), "m"(*(volatile uint64_t *)(va)) \
+                 : "memory"                                                \
+                 : fault)
+#define x86_get_guest(to, va, fault)                               \
+    do {                                                           \
+        uint64_t word_; /* gcc 12 fails on a member of a struct */ \
+        __asm__ goto("1: movq %1, %0\n" X86_EXTABLE("1b", "%l2")   \
+                     : "=r"(word_)                                 \
+                     : "m"(*(const volatile uint64_t *)(va))       \
+                     :                                             \
+                     : fault);                                     \
+        (to) = word_;                                              \
+    } while (0)
+
+#endif
