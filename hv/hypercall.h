@@ -32,8 +32,8 @@ struct hypercall_entry {
 extern const struct hypercall_entry hypercall_table[HYPERCALL_COUNT];
 
 /* Runs one call. arch's system-call entry (arch/x86/syscall.c) calls hypercall_started() and then
- * this, and sets the result, or, for -XEN_ERESTART, the instruction pointer back to the call. `call`
- * may be the guest's registers themselves: a handler changes it only to be continued. */
+ * this, and sets the result, or, for -XEN_ERESTART, the instruction pointer back to the call.
+ * `call` may be the guest's registers themselves: a handler changes it only to be continued. */
 long hypercall_run(struct vcpu *v, struct hypercall *call);
 static inline void hypercall_started(struct vcpu *v)
 {
