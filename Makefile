@@ -13,6 +13,7 @@ OBJCOPY := $(CROSS_COMPILE)objcopy
 CPUS      ?= 2
 MEM       ?= 1G
 DISK      ?= build/dom0.img
+LINUX     ?= 1
 KVM       ?= 0
 QEMU      ?= qemu-system-x86_64
 QEMU_ARGS ?=
@@ -105,12 +106,17 @@ $(ISO): $(HV) $(DTB) $(DOM0) hv/grub.cfg
 	@cp hv/grub.cfg $(OUT)/iso/boot/grub/grub.cfg
 	@grub-mkrescue -o $@ $(OUT)/iso > $(OUT)/iso.log 2>&1 || { cat $(OUT)/iso.log >&2; rm -f $@; exit 1; }
 
-# Made once: what domain 0 has written to it stays.
+# Made once: what domain 0 has written to it stays. Unmodified guests are on it where Debian's packages can be had.
 disk: $(DISK)
 $(DISK): | guests
 	@mkdir -p $(@D)
 	@echo "  DISK    $@"
-	@dom0/mkdisk.sh $@
+	@overlays=; \
+	if [ $(LINUX) != 0 ]; then \
+	    if why=$$(dom0/debian/pvgrub.sh $(OUT)/pvgrub); then overlays=$(OUT)/pvgrub; \
+	    else echo "note: $@ comes without PV-GRUB: $$(echo "$$why" | tail -n 1)"; fi; \
+	fi; \
+	dom0/mkdisk.sh $@ 512M $(OUT)/guests $$overlays
 
 # --- run and check --------------------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ help:
 	@echo "make run          boot it in QEMU through GRUB; the terminal is the serial port. Leave with 'poweroff'"
 	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
-	@echo "make disk         DISK, domain 0's file system, if it is not there yet"
+	@echo "make disk         DISK, domain 0's file system, if it is not there yet; LINUX=0 leaves out what needs Debian's packages"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"

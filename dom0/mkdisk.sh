@@ -3,7 +3,9 @@
 # Makes dom0's disk: ext2 over the whole device, sparse, with the guests' kernels in /boot, their configurations in
 # /etc/xen and a place for virtual disks, /disks. Never overwrites: what is there is a user's data.
 #
-#     dom0/mkdisk.sh OUT [SIZE [FOLDER]]      SIZE 512M, FOLDER of the guests' *.elf build/guests
+#     dom0/mkdisk.sh OUT [SIZE [FOLDER [OVERLAY...]]]
+#
+# SIZE 512M, FOLDER of the guests' *.elf build/guests. An OVERLAY is a folder whose boot/, etc/ and disks/ go to the disk too.
 set -eu
 
 fail()
@@ -12,13 +14,11 @@ fail()
     exit 1
 }
 
-case $# in
-[123]) ;;
-*) fail "usage: dom0/mkdisk.sh OUT [SIZE [FOLDER]]" ;;
-esac
+[ $# -ge 1 ] || fail "usage: dom0/mkdisk.sh OUT [SIZE [FOLDER [OVERLAY...]]]"
 out=$1
 size=${2:-512M}
 guests=${3:-build/guests}
+[ $# -lt 3 ] && shift $# || shift 3
 here=$(dirname "$0")
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -37,6 +37,11 @@ for elf in "$guests"/*.elf; do
 done
 cp "$here"/disk/etc/xen/*.cfg "$stage/root/etc/xen/"
 truncate -s 16M "$stage/root/disks/diskio.img"
+for overlay; do
+    for part in boot etc disks; do
+        [ ! -d "$overlay/$part" ] || cp -R --sparse=always "$overlay/$part" "$stage/root/"
+    done
+done
 
 # dir_index and resize_inode are left out: dom0's ext2 has no use for them. 4 KiB blocks, as guests' I/O comes in pages.
 rm -f "$out.new"
