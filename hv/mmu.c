@@ -18,7 +18,7 @@
 /* In the count argument of a continued call: the counter of requests done holds a part already. */
 #define MMU_UPDATE_PREEMPTED (1u << 31)
 
-#define CHUNK         16
+#define CHUNK         32
 #define ENTRY_PRESENT 1UL
 #define ENTRY_RW      2UL
 #define ENTRY_ADDR    0x000ffffffffff000UL
@@ -112,8 +112,10 @@ static long update_chunk(struct domain *d, struct domain *owner, const struct mm
             err = update_other(d, owner, &u[i]);
     } else {
         paging_lock(d->paging); /* once for all of them: this is a guest's hottest path */
-        for (i = 0; i < count && !err; i += !err)
+        for (i = 0; !err && (i += shadow_update_plain(d->paging, u + i, count - i)) < count;) {
             err = update_own(d, &u[i]);
+            i += !err;
+        }
         paging_unlock(d->paging);
     }
     *done += i;
@@ -216,7 +218,8 @@ static bool in_hole(uint64_t va)
 static long update_va(struct vcpu *v, struct domain *owner, const struct hypercall *call)
 {
     struct paging *p = v->domain->paging;
-    uint64_t va = call->arg[0], entry = call->arg[1];
+    uint64_t va = call->arg[0], entry = call->arg[1], flags = call->arg[2];
+    bool foreign = owner && (entry & ENTRY_PRESENT);
     unsigned offset;
     gfn_t table;
     long err;
@@ -224,13 +227,18 @@ static long update_va(struct vcpu *v, struct domain *owner, const struct hyperca
     if (in_hole(va))
         return refuse(v->domain, -XEN_EINVAL, "%lx is the hypervisor's", va);
     paging_lock(p);
-    err = shadow_find_l1(p, &v->paging, va, &table, &offset);
-    if (!err && !(owner && (entry & ENTRY_PRESENT)))
-        err = shadow_update(p, table, offset, entry, 0);
+    if (!foreign)
+        err = shadow_update_va(p, &v->paging, va, entry);
+    else
+        err = shadow_find_l1(p, &v->paging, va, &table, &offset);
+    if (!err && flags == (UVMF_INVLPG | UVMF_LOCAL)) /* most of all: no second lock */
+        shadow_flush_va_local(p, va);
     paging_unlock(p);
-    if (!err && owner && (entry & ENTRY_PRESENT))
+    if (!err && foreign)
         err = update_foreign(v->domain, owner, table, offset, entry);
-    return err ? err : flush_for(v, va, call->arg[2]);
+    if (err || (flags == (UVMF_INVLPG | UVMF_LOCAL) && !foreign))
+        return err;
+    return flush_for(v, va, flags);
 }
 
 /* arg: virtual address, new L1 entry, UVMF_* flags. */

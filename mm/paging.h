@@ -156,6 +156,16 @@ long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn); 
  * and not given to domain 0 either; all of them in docs/abi.md, mmu_update. */
 #define SHADOW_PRESERVE_AD 1 /* keep the old entry's A and D */
 long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entry, unsigned flags);
+/*
+ * The hot path of a guest's memory management: applies the first ones of `count` requests of
+ * mmu_update, as far as they are plain changes of L1 entries (to nothing, or to memory of the
+ * domain's own that is no table), and says how many. The next one is shadow_update()'s.
+ */
+struct mmu_update;
+unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count);
+/* shadow_update() of the L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there
+ * is no L1. */
+long shadow_update_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, uint64_t entry);
 /* The L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there is no L1. Sets
  * *table and *offset. */
 long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, gfn_t *table,

@@ -106,11 +106,10 @@ struct link {
     };
     uint32_t next, prev; /* ids */
 };
-#define LINKS_PER_PAGE 256U
 
 struct shadow {
     uint64_t *table;      /* what the hardware walks; our own frame, mapped for good */
-    struct link *link[2]; /* slots 0..255 and 256..511 */
+    struct link *link;    /* one a slot; a block of its own */
     mfn_t mfn;            /* of table */
     gfn_t gfn;            /* the guest's table */
     struct gfn_record *record;
@@ -124,7 +123,7 @@ struct shadow {
     bool busy;         /* needed by the operation under way: not to be reclaimed */
     uint64_t stamp;    /* free: TLB clock when it was taken out of use */
     struct shadow *newer, *older; /* in use: LRU list. Free: older is the next of the queue */
-};
+} __attribute__((aligned(64)));
 
 struct paging {
     struct spinlock lock; /* first: paging_lock_of() */
@@ -174,7 +173,7 @@ static inline uint32_t entry_id(const struct shadow *s, unsigned slot)
 
 static inline struct link *shadow_link(const struct shadow *s, unsigned slot)
 {
-    return &s->link[slot / LINKS_PER_PAGE][slot % LINKS_PER_PAGE];
+    return &s->link[slot];
 }
 
 static inline struct link *link_of(const struct paging *p, uint32_t id)

@@ -2,34 +2,10 @@
 /* See rmap.h. */
 #include "mm/rmap.h"
 
-/* Does the guest lose something that a TLB may still hold? */
-static bool narrows(uint64_t old, uint64_t new)
-{
-    return (old & ~new &PTE_RW) || (new & ~old &PTE_NX) || ((old ^ new) & (PTE_ADDR | PTE_P));
-}
-
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target)
 {
-    uint64_t old = s->table[slot];
-
-    if (old && leaf && shadow_link(s, slot)->record == target) { /* the same frame, other rights */
-        if (narrows(old, leaf))
-            p->removed = true;
-        if (target) {
-            target->writable -= (old & PTE_RW) != 0;
-            rmap_count_writable(target, leaf);
-        }
-        rmap_entry_write(s, slot, leaf);
-        return;
-    }
-    if (old) {
-        rmap_extract(p, s, slot, old);
-        if (!leaf)
-            rmap_entry_write(s, slot, 0);
-    }
-    if (leaf)
-        rmap_insert(p, s, slot, leaf, target);
+    rmap_set(p, s, slot, leaf, target);
 }
 
 void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
@@ -41,7 +17,7 @@ void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct sh
     if ((old & ~PTE_A) == (new & ~PTE_A)) /* the processor sets A in these entries */
         return;
     if (old) {
-        if (narrows(old, new))
+        if (rmap_narrows(old, new))
             p->removed = true;
         rmap_list_del(p, &l->child->parents, l);
         s->used--;

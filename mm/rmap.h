@@ -13,7 +13,7 @@
 #include "mm/paging_priv.h"
 
 /* ---- in mm/rmap.c ---- */
-/* Level 1: makes the entry `leaf` (0: none) for `target` (NULL with MMIO or none). */
+/* rmap_set() out of line. */
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target);
 /* Levels 2 to 4: points the entry to child with `flags`; child NULL: none. */
@@ -84,11 +84,52 @@ static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slo
     struct link *l = shadow_link(s, slot);
 
     if (l->record) {
-        l->record->writable -= (old & PTE_RW) != 0;
+        l->record->writable -= (uint32_t)(old / PTE_RW) & 1;
         rmap_list_del(p, &l->record->rmap, l);
     }
     s->used--;
     p->removed = true;
+}
+
+/* Does the guest lose something that a TLB may still hold? */
+static inline bool rmap_narrows(uint64_t old, uint64_t new)
+{
+    return (old & ~new &PTE_RW) || (new & ~old &PTE_NX) || ((old ^ new) & (PTE_ADDR | PTE_P));
+}
+
+/* A present leaf gets other rights to the same frame. */
+static inline void rmap_change(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                               struct gfn_record *target)
+{
+    uint64_t old = s->table[slot];
+
+    if (rmap_narrows(old, leaf))
+        p->removed = true;
+    if (target) {
+        target->writable -= (uint32_t)(old / PTE_RW) & 1;
+        rmap_count_writable(target, leaf);
+    }
+    rmap_entry_write(s, slot, leaf);
+}
+
+/* Makes the leaf (0: none) for `target` (NULL with MMIO or none). */
+static inline void rmap_set(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                            struct gfn_record *target)
+{
+    uint64_t old = s->table[slot];
+
+    if (!old) {
+        if (leaf)
+            rmap_insert(p, s, slot, leaf, target);
+    } else if (!leaf) {
+        rmap_extract(p, s, slot, old);
+        rmap_entry_write(s, slot, 0);
+    } else if (shadow_link(s, slot)->record == target) {
+        rmap_change(p, s, slot, leaf, target);
+    } else {
+        rmap_extract(p, s, slot, old);
+        rmap_insert(p, s, slot, leaf, target);
+    }
 }
 
 /* The leaf for a guest's L1 entry, present and accessed, whose gfn is plain (record_is_plain). */

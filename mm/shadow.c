@@ -381,7 +381,8 @@ void shadow_flush_local(struct paging *p)
 
 void shadow_flush_va_local(struct paging *p, vaddr_t va)
 {
-    if (!tlb_flushed_since(removal_stamp(p)) && va_is_guests(va))
+    /* What was removed stays to be flushed in full, so no stamp is taken. */
+    if ((p->removed || !tlb_flushed_since(p->removed_stamp)) && va_is_guests(va))
         tlb_flush_va_local(va);
 }
 

@@ -94,8 +94,7 @@ static void drop_frames(struct shadow *s)
 {
     if (s->table)
         frame_free(s->mfn, 0);
-    for (unsigned i = 0; i < 2; i++)
-        heap_free(s->link[i]);
+    heap_free(s->link);
     *s = (struct shadow){.first_id = s->first_id};
 }
 
@@ -111,9 +110,8 @@ static bool pool_grow(struct paging *p)
         return false;
     s->table = frame_map(s->mfn);
     s->first_id = (p->pool_made + 1) << SLOT_BITS;
-    for (unsigned i = 0; i < 2; i++)
-        s->link[i] = heap_alloc(LINKS_PER_PAGE * sizeof(struct link));
-    if (!s->link[0] || !s->link[1]) {
+    s->link = heap_alloc(SLOTS * sizeof(struct link));
+    if (!s->link) {
         drop_frames(s);
         return false;
     }

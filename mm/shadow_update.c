@@ -7,6 +7,7 @@
 #include "mm/rmap.h"
 
 #include <xen/errno.h>
+#include <xen/xen.h>
 
 #define LEVEL_BIT(level) (1U << (level))
 
@@ -63,50 +64,94 @@ static void demote(struct paging *p, uint64_t entry)
     shadow_drop(p, gfn_of(entry_gfn(entry)));
 }
 
-/* The shadow of a frame that is a table of level 1 and nothing else; NULL. */
+/* ---- most updates of most guests ---- */
+
+/*
+ * The shadow of a record that is a followed table of level 1 and nothing else, in memory with
+ * nothing to note; NULL.
+ */
 static inline struct shadow *only_l1(const struct gfn_record *r)
 {
     struct shadow *s = r->shadows;
 
-    if (!s || !s->live || s->level != 1 || s->sibling || r->aliases)
+    if (!record_is_plain(r) || r->live != 1 || r->aliases)
+        return NULL;
+    if (s->level != 1 || !s->live) /* an emptied root may stand before it */
         return NULL;
     return (r->marks & MARK_PINNED) && (r->marks & ~(MARK_PINNED | LEVEL_BIT(1))) ? NULL : s;
 }
 
 /*
- * Most updates of most guests: an entry of such a table is removed, or names the guest's own memory
- * that is no table. Nothing can be wrong with it and nothing else changes by it. Does the same as
- * the rest of shadow_update() in a fraction of its instructions; false: not such a one, nothing
- * done.
+ * An entry of such a table is removed, or names the guest's own memory that is no table. Nothing
+ * can be wrong with it and nothing else changes by it. Does the same as the rest of shadow_update()
+ * in a fraction of its instructions; false: not such an entry, nothing done.
  */
-static inline bool update_plain_leaf(struct paging *p, struct gfn_record *r, unsigned slot,
-                                     uint64_t entry, bool keep_ad)
+static inline bool update_plain_leaf(struct paging *p, struct shadow *s, uint64_t *guest,
+                                     unsigned slot, uint64_t entry)
 {
-    struct shadow *s = only_l1(r);
     struct gfn_record *target = NULL;
     uint64_t leaf = 0;
 
-    if (!s)
-        return false;
     if (entry & PTE_P) {
         target = p2m_record(p, entry_gfn(entry));
         if (!record_is_plain(target) || ((entry & PTE_RW) && record_protected(target)))
             return false;
+        if (entry & PTE_A)
+            leaf = rmap_leaf_of_memory(target, entry);
     }
-    uint64_t *guest = frame_map(record_mfn(r));
-    if (keep_ad)
-        entry |= guest[slot] & (PTE_A | PTE_D);
     __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
-    frame_unmap(guest);
-
-    if (target && (entry & PTE_A))
-        leaf = rmap_leaf_of_memory(target, entry);
-    rmap_set_leaf(p, s, slot, leaf, target);
+    rmap_set(p, s, slot, leaf, target);
     return true;
 }
 
-/* Everything else, in any frame of the domain's memory. */
-static __attribute__((noinline)) long update_any(struct paging *p, struct gfn_record *r,
+unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count)
+{
+    struct shadow *s = NULL;
+    uint64_t table = ~0UL, *guest = NULL;
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        uint64_t ptr = u[i].ptr, entry = u[i].val;
+        unsigned slot = ptr / sizeof(uint64_t) % SLOTS;
+
+        if (ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
+            struct gfn_record *r = p2m_record(p, ptr >> PAGE_SHIFT);
+
+            table = ptr >> PAGE_SHIFT;
+            s = r ? only_l1(r) : NULL;
+            if (!s)
+                break;
+            guest = frame_map(record_mfn(r));
+        }
+        if (ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD)
+            entry |= guest[slot] & (PTE_A | PTE_D);
+        else if (ptr % 8 != MMU_NORMAL_PT_UPDATE)
+            break;
+        if (!update_plain_leaf(p, s, guest, slot, entry))
+            break;
+    }
+    return i;
+}
+
+long shadow_update_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, uint64_t entry)
+{
+    struct shadow *s = va_is_guests(va) ? shadow_l1_of(pv->kernel_top, va) : NULL;
+    unsigned offset;
+    gfn_t table;
+    long err;
+
+    /* Where the shadow is present the guest's tables are. */
+    if (s && only_l1(s->record) == s &&
+        update_plain_leaf(p, s, frame_map(record_mfn(s->record)), va_slot(va, 1), entry))
+        return 0;
+    err = shadow_find_l1(p, pv, va, &table, &offset);
+    return err ? err : shadow_update(p, table, offset, entry, 0);
+}
+
+/* ---- all others ---- */
+
+/* In any frame of the domain's memory. */
+static long update_any(struct paging *p, struct gfn_record *r,
                                                  gfn_t table, unsigned slot, uint64_t entry,
                                                  bool keep_ad)
 {
@@ -142,8 +187,6 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
 
     if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
         return -XEN_EINVAL;
-    if (record_is_plain(r) && update_plain_leaf(p, r, offset / 8, entry, keep_ad))
-        return 0;
     return update_any(p, r, table, offset / 8, entry, keep_ad);
 }
 
