@@ -108,10 +108,10 @@ struct link {
 };
 
 struct shadow {
-    uint64_t *table;      /* what the hardware walks; our own frame, mapped for good */
-    struct link *link;    /* one a slot; a block of its own */
-    mfn_t mfn;            /* of table */
-    gfn_t gfn;            /* the guest's table */
+    uint64_t *table;   /* what the hardware walks; our own frame, mapped for good */
+    struct link *link; /* one a slot; a block of its own */
+    mfn_t mfn;         /* of table */
+    gfn_t gfn;         /* the guest's table */
     struct gfn_record *record;
     struct shadow *sibling;
     uint32_t parents;  /* id of the first upper entry that points here */

@@ -151,9 +151,8 @@ long shadow_update_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va
 /* ---- all others ---- */
 
 /* In any frame of the domain's memory. */
-static long update_any(struct paging *p, struct gfn_record *r,
-                                                 gfn_t table, unsigned slot, uint64_t entry,
-                                                 bool keep_ad)
+static long update_any(struct paging *p, struct gfn_record *r, gfn_t table, unsigned slot,
+                       uint64_t entry, bool keep_ad)
 {
     uint64_t old;
 
