@@ -20,7 +20,6 @@
 #include "dom0/fs/vfs.h"
 
 #define COPY_BYTES  65536 /* read from a file at once */
-#define SLACK_KIB   1024 /* added to maxmem, as xl does, for pages that are not the kernel's idea */
 #define RAMDISK_MAX (1ull << 40)
 
 /* A domain under construction. */
@@ -112,8 +111,44 @@ static int create(struct build *b)
     rc = domctl_max_vcpus(b->result.domid, b->cfg->maxvcpus);
     if (rc < 0)
         return fail(b, rc, "making its vCPUs");
-    rc = domctl_max_mem(b->result.domid, ((uint64_t)b->cfg->maxmem_mib << 10) + SLACK_KIB);
+    return 0;
+}
+
+/* First the most that it may ever have, which is what its frame numbers are laid out for; then, as
+ * xl does, what it is to have now. */
+static int set_limits(struct build *b)
+{
+    uint64_t most = (uint64_t)b->cfg->maxmem_mib << 10, now = (uint64_t)b->cfg->memory_mib << 10;
+    int rc = domctl_max_mem(b->result.domid, most + BUILD_SLACK_KIB);
+
+    if (rc == 0)
+        rc = domctl_max_mem(b->result.domid, now + BUILD_SLACK_KIB);
     return rc < 0 ? fail(b, rc, "setting its memory limit") : 0;
+}
+
+/* Tells a kernel that may grow how far, in the form of a BIOS's memory map. */
+static int set_memory_map(struct build *b)
+{
+    struct {
+        uint64_t base, length;
+        uint32_t type;
+    } __attribute__((packed)) ram = {.length = (uint64_t)b->cfg->maxmem_mib << 20, .type = 1};
+    struct xen_foreign_memory_map map = {.domid = b->result.domid, .map.nr_entries = 1};
+    int rc;
+
+    if (b->cfg->maxmem_mib == b->cfg->memory_mib)
+        return 0;
+    set_xen_guest_handle(map.map.buffer, &ram);
+    rc = (int)hypercall_memory_op(XENMEM_set_memory_map, &map);
+    return rc < 0 ? fail(b, rc, "setting its memory map") : 0;
+}
+
+static int set_shadow_pool(struct build *b)
+{
+    uint64_t kib = (uint64_t)b->cfg->shadow_tables * XLCFG_SHADOW_KIB;
+    int rc = kib ? domctl_set_paging_pool(b->result.domid, kib << 10) : 0;
+
+    return rc < 0 ? fail(b, rc, "setting shadow_memory or shadow_pages") : 0;
 }
 
 static int alloc_channel(struct build *b, evtchn_port_t *port)
@@ -395,9 +430,11 @@ static int set_share(struct build *b)
 }
 
 static int (*const steps[])(struct build *b) = {
-    open_files, plan,        check_memory,     create,       make_channels, populate,
-    load_files, write_p2m,   write_start_info, write_tables, mask_events,   fill_hypercall_page,
-    pin_tables, seed_grants, set_registers,    set_affinity, set_share,
+    open_files,   plan,           check_memory,        create,
+    set_limits,   set_memory_map, set_shadow_pool,     make_channels,
+    populate,     load_files,     write_p2m,           write_start_info,
+    write_tables, mask_events,    fill_hypercall_page, pin_tables,
+    seed_grants,  set_registers,  set_affinity,        set_share,
 };
 
 int build_domain(const struct xlcfg *cfg, struct build_result *result, struct cfg_error *err)

@@ -15,6 +15,10 @@
 struct cfg_error;
 struct xlcfg;
 
+/* What the hypervisor lets a domain have above what it is to have, as with xl: for pages that are
+ * not its kernel's idea. */
+#define BUILD_SLACK_KIB 1024
+
 /* What the services need to know of a new domain. */
 struct build_result {
     domid_t domid;

@@ -67,6 +67,15 @@ int domctl_max_mem(domid_t domid, uint64_t kib)
     return call(&op);
 }
 
+int domctl_set_paging_pool(domid_t domid, uint64_t bytes)
+{
+    struct xen_domctl op;
+
+    begin(&op, XEN_DOMCTL_set_paging_mempool_size, domid);
+    op.u.paging_mempool.size = bytes;
+    return call(&op);
+}
+
 int domctl_pause(domid_t domid)
 {
     struct xen_domctl op;

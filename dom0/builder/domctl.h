@@ -17,6 +17,9 @@ int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, domid_t *domid);
 int domctl_max_vcpus(domid_t domid, unsigned max_vcpus);
 int domctl_max_mem(domid_t domid, uint64_t kib);
 
+/* The pool of shadow page tables, in bytes: before the domain runs. -XEN_EINVAL: too little. */
+int domctl_set_paging_pool(domid_t domid, uint64_t bytes);
+
 /* Start of the first kind, or again after a pause; pauses are counted. */
 int domctl_pause(domid_t domid);
 int domctl_unpause(domid_t domid);

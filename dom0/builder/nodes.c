@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <xen/errno.h>
 
 #include "dom0/config/xlcfg.h"
@@ -153,6 +154,45 @@ int nodes_rename(domid_t domid, const uint8_t uuid[16], const char *name)
     vm_home(vm.home, sizeof vm.home, uuid);
     put(&vm, "name", "%s", name);
     return b.rc < 0 ? b.rc : vm.rc;
+}
+
+int nodes_memory(domid_t domid, uint64_t *target, uint64_t *max)
+{
+    static const char *const names[] = {"target", "static-max"};
+    uint64_t values[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        char path[PATH_BYTES], *text;
+
+        snprintf(path, sizeof path, "/local/domain/%u/memory/%s", domid, names[i]);
+        text = store_read(path);
+        if (!text)
+            return -XEN_ENOENT;
+        values[i] = strtoull(text, NULL, 10);
+        free(text);
+    }
+    *target = values[0];
+    *max = values[1];
+    return 0;
+}
+
+static int put_kib(domid_t domid, const char *name, uint64_t kib)
+{
+    struct batch b = {.domid = domid};
+
+    snprintf(b.home, sizeof b.home, "/local/domain/%u", domid);
+    put(&b, name, "%llu", (unsigned long long)kib);
+    return b.rc;
+}
+
+int nodes_set_target(domid_t domid, uint64_t kib)
+{
+    return put_kib(domid, "memory/target", kib);
+}
+
+int nodes_set_max(domid_t domid, uint64_t kib)
+{
+    return put_kib(domid, "memory/static-max", kib);
 }
 
 int nodes_shutdown(domid_t domid, const char *how)

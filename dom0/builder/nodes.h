@@ -25,6 +25,11 @@ int nodes_rename(domid_t domid, const uint8_t uuid[16], const char *name);
 /* Ask the guest to end: `how` is "poweroff", "reboot" or another word of control/shutdown. */
 int nodes_shutdown(domid_t domid, const char *how);
 
+/* memory/target and memory/static-max, in KiB. Nodes that the guest cannot write. */
+int nodes_memory(domid_t domid, uint64_t *target, uint64_t *max);
+int nodes_set_target(domid_t domid, uint64_t kib);
+int nodes_set_max(domid_t domid, uint64_t kib);
+
 /* dom0's own nodes; once at start. */
 int nodes_create_dom0(void);
 

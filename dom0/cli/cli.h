@@ -67,6 +67,8 @@ int cmd_pause(int argc, char **argv);
 int cmd_unpause(int argc, char **argv);
 int cmd_shutdown(int argc, char **argv);
 int cmd_reboot(int argc, char **argv);
+int cmd_mem_set(int argc, char **argv);
+int cmd_mem_max(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_vcpu_list(int argc, char **argv);
 int cmd_block_list(int argc, char **argv);

@@ -34,6 +34,12 @@ const struct command commands[] = {
     {"list", "[DOMAIN...]", "show the domains", NULL, cmd_list, COMPLETE_DOMAIN},
     {"ls", "[-l] [PATH]", "show a directory", "  -l  with size and space taken\n", cmd_ls,
      COMPLETE_FILE},
+    {"mem-max", "DOMAIN SIZE", "change the most memory that a domain may have",
+     "  SIZE is in MiB, or has K, M, G or T behind it.\n", cmd_mem_max, COMPLETE_DOMAIN},
+    {"mem-set", "DOMAIN SIZE", "make a domain give memory back, or take some",
+     "  SIZE is in MiB, or has K, M, G or T behind it. The domain's balloon driver does the "
+     "work.\n",
+     cmd_mem_set, COMPLETE_DOMAIN},
     {"pause", "DOMAIN...", "stop domains' vCPUs", NULL, cmd_pause, COMPLETE_DOMAIN},
     {"poweroff", "", "end all domains and switch the machine off", NULL, cmd_poweroff,
      COMPLETE_NONE},

@@ -12,7 +12,7 @@ static int suffix_shift(const char *s)
     static const char letters[] = "KkMmGgTt";
     const char *found;
 
-    if (!*s || !strcmp(s, "B"))
+    if (!strcmp(s, "B") || !strcmp(s, "b"))
         return 0;
     found = strchr(letters, *s);
     if (!found)
@@ -23,7 +23,8 @@ static int suffix_shift(const char *s)
     return 10 * (int)((found - letters) / 2 + 1);
 }
 
-int size_parse(const char *text, uint64_t *bytes)
+/* A number with a suffix, in bytes; `bare` is what a number without one counts, as a shift. */
+static int parse(const char *text, int bare, uint64_t *bytes)
 {
     uint64_t n = 0;
     int shift;
@@ -35,12 +36,31 @@ int size_parse(const char *text, uint64_t *bytes)
         if (n > SIZE_MAX_BYTES)
             return -XEN_EINVAL;
     }
-    shift = suffix_shift(text);
-    if (shift < 0 || n > SIZE_MAX_BYTES >> shift)
+    shift = *text ? suffix_shift(text) : bare;
+    if (shift < 0 || n > SIZE_MAX_BYTES >> shift || !n)
         return -XEN_EINVAL;
-    n <<= shift;
-    if (!n || n % 512)
+    *bytes = n << shift;
+    return 0;
+}
+
+int size_parse(const char *text, uint64_t *bytes)
+{
+    uint64_t n;
+    int rc = parse(text, 0, &n);
+
+    if (rc < 0 || n % 512)
         return -XEN_EINVAL;
     *bytes = n;
+    return 0;
+}
+
+int size_parse_memory(const char *text, uint64_t *kib)
+{
+    uint64_t n;
+    int rc = parse(text, 20, &n);
+
+    if (rc < 0 || n % 1024)
+        return -XEN_EINVAL;
+    *kib = n >> 10;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes of disks as people type them. Pure. */
+/* Sizes of disks and of memory as people type them. Pure. */
 #ifndef DOM0_CLI_SIZE_H
 #define DOM0_CLI_SIZE_H
 
@@ -10,5 +10,11 @@
  * -XEN_EINVAL if it is none of these, zero, no multiple of 512, or beyond 2^62.
  */
 int size_parse(const char *text, uint64_t *bytes);
+
+/*
+ * A size of memory, into KiB: the same suffixes, and as with xl a bare number is MiB. -XEN_EINVAL
+ * if it is none of these, no whole KiB, zero, or beyond 2^62 bytes.
+ */
+int size_parse_memory(const char *text, uint64_t *kib);
 
 #endif

@@ -103,6 +103,17 @@ static int set_number(struct xlcfg *cfg, const struct key *key, const struct cfg
     return 0;
 }
 
+/* xl's key, in MiB; the other one counts tables. They set the same thing: the later one wins. */
+static int set_shadow_memory(struct xlcfg *cfg, const struct key *key,
+                             const struct cfgtext_value *value, struct cfg_error *err)
+{
+    int rc = set_number(cfg, key, value, err);
+
+    if (rc == 0)
+        cfg->shadow_tables = cfg->shadow_tables * 1024 / XLCFG_SHADOW_KIB;
+    return rc;
+}
+
 static int set_type(struct xlcfg *cfg, const struct key *key, const struct cfgtext_value *value,
                     struct cfg_error *err)
 {
@@ -229,6 +240,9 @@ static const struct key keys[] = {
     {STRING_KEY(extra)},
     {"memory", set_number, offsetof(struct xlcfg, memory_mib), XLCFG_MEMORY_MAX},
     {"maxmem", set_number, offsetof(struct xlcfg, maxmem_mib), XLCFG_MEMORY_MAX},
+    {"shadow_memory", set_shadow_memory, offsetof(struct xlcfg, shadow_tables),
+     XLCFG_SHADOW_MAX / 1024 * XLCFG_SHADOW_KIB},
+    {"shadow_pages", set_number, offsetof(struct xlcfg, shadow_tables), XLCFG_SHADOW_MAX},
     {"vcpus", set_number, offsetof(struct xlcfg, vcpus), XLCFG_VCPUS_MAX},
     {"maxvcpus", set_number, offsetof(struct xlcfg, maxvcpus), XLCFG_VCPUS_MAX},
     {"cpus", set_cpus, 0, 0},
@@ -329,6 +343,21 @@ static int join_cmdline(struct xlcfg *cfg, const char *file, struct cfg_error *e
     return 0;
 }
 
+static int check_shadow(const struct xlcfg *cfg, const char *name, struct cfg_error *err)
+{
+    unsigned least = XLCFG_SHADOW_MIN + XLCFG_SHADOW_MIN_VCPU * (cfg->maxvcpus - 1);
+
+    if (!cfg->shadow_tables || cfg->shadow_tables >= least)
+        return 0;
+    cfg_error_set(
+        err,
+        "%s: %u shadow tables are too few for %u vCPU%s: write shadow_pages = %u or more, "
+        "shadow_memory = %u or more (MiB), or leave both out",
+        name, cfg->shadow_tables, cfg->maxvcpus, cfg->maxvcpus == 1 ? "" : "s", least,
+        (least * XLCFG_SHADOW_KIB + 1023) / 1024);
+    return -XEN_EINVAL;
+}
+
 int xlcfg_finish(struct xlcfg *cfg, const char *name, struct cfg_error *err)
 {
     if (!cfg->name[0])
@@ -353,5 +382,7 @@ int xlcfg_finish(struct xlcfg *cfg, const char *name, struct cfg_error *err)
                       name, cfg->maxvcpus, cfg->vcpus);
         return -XEN_EINVAL;
     }
+    if (check_shadow(cfg, name, err) < 0)
+        return -XEN_EINVAL;
     return join_cmdline(cfg, name, err);
 }

@@ -23,6 +23,14 @@
 #define XLCFG_DISKS_MAX   16
 #define XLCFG_MEMORY_MAX  (1u << 20) /* MiB: a tebibyte */
 
+/* A shadow table with its reverse map, and the fewest that a domain can run with. The hypervisor
+ * has the last word (docs/abi.md, XEN_DOMCTL_set_paging_mempool_size); these are for a better
+ * message. */
+#define XLCFG_SHADOW_KIB      12
+#define XLCFG_SHADOW_MIN      64
+#define XLCFG_SHADOW_MIN_VCPU 24 /* more for each vCPU after the first */
+#define XLCFG_SHADOW_MAX      (1u << 20)
+
 /* What happens when the domain ends. */
 enum xlcfg_action {
     XLCFG_DESTROY,
@@ -39,6 +47,8 @@ struct xlcfg {
     char root[XLCFG_PATH_MAX], extra[XLCFG_CMDLINE_MAX]; /* parts of cmdline until finished */
     bool has_cmdline;
     unsigned memory_mib, maxmem_mib;
+    unsigned
+        shadow_tables; /* the domain's pool of shadow page tables; 0: the hypervisor's default */
     unsigned vcpus, maxvcpus;
     uint64_t affinity[XLCFG_VCPUS_MAX]; /* per vCPU, bit n: may run on CPU n; 0: anywhere */
     unsigned cpu_weight;                /* 1 to 65535, 0: the scheduler's default */

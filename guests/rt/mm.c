@@ -19,6 +19,9 @@
 
 extern char _text[], _data[], _end[];
 
+xen_pfn_t *mm_frames;
+unsigned long mm_limit;
+
 static unsigned long boot_next, boot_mapped; /* pfns: free from next, mapped below mapped */
 
 static unsigned long max_ul(unsigned long a, unsigned long b)
@@ -139,6 +142,8 @@ void mm_init(unsigned long boot_sp)
     if (end > limit) {
         end = limit;
     }
+    mm_frames = (xen_pfn_t *)start_info->mfn_list;
+    mm_limit = end;
     pt_init();
     boot_next = first_free_pfn(boot_sp);
     boot_mapped = boot_next;
@@ -157,4 +162,71 @@ void mm_init(unsigned long boot_sp)
     }
     protect_image();
     page_init(orders, boot_next, end);
+}
+
+/* --- later: memory comes and goes ---------------------------------------------------------- */
+
+void mm_map_pfns(const unsigned long *pfns, unsigned n)
+{
+    struct mmu_update updates[MM_BATCH];
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned long va = (unsigned long)pfn_to_virt(pfns[i]);
+
+        updates[i].ptr =
+            pt_entry_maddr(pt_walk(pt_kernel_root(), va, false)) | MMU_NORMAL_PT_UPDATE;
+        updates[i].val = mm_frames[pfns[i]] == FRAME_NONE ? 0 : direct_pte(pfns[i]);
+    }
+    if (hypercall_mmu_update(updates, n, &done, DOMID_SELF)) {
+        panic("pfn %#lx cannot be mapped or unmapped", pfns[done]);
+    }
+    pt_flush_all();
+}
+
+static unsigned long pages_for(unsigned long bytes)
+{
+    return (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+/* n pages in one piece; what the power of two has too much goes back. */
+static void *alloc_pages(unsigned long n)
+{
+    unsigned order = 0;
+    char *pages;
+
+    while (1UL << order < n) {
+        order++;
+    }
+    pages = order <= MM_ORDER_MAX ? page_alloc(order) : NULL;
+    for (unsigned long i = n; pages && i < 1UL << order; i++) {
+        page_free(pages + i * PAGE_SIZE, 0);
+    }
+    return pages;
+}
+
+/* The lists that were there before stay: another vCPU may be reading them, and this is rare. */
+int mm_extend(unsigned long limit)
+{
+    unsigned long frame_pages = pages_for(limit * sizeof(*mm_frames));
+    xen_pfn_t *frames;
+
+    if (limit > (MM_DIRECT_END - MM_VIRT_BASE) >> PAGE_SHIFT) {
+        return -XEN_EINVAL;
+    }
+    if (limit <= mm_limit) {
+        return 0;
+    }
+    frames = alloc_pages(frame_pages + pages_for(limit));
+    if (!frames) {
+        return -XEN_ENOMEM;
+    }
+    memcpy(frames, mm_frames, mm_limit * sizeof(*frames));
+    for (unsigned long pfn = mm_limit; pfn < limit; pfn++) {
+        frames[pfn] = FRAME_NONE;
+    }
+    page_extend((uint8_t *)frames + frame_pages * PAGE_SIZE, limit);
+    __atomic_store_n(&mm_frames, frames, __ATOMIC_RELEASE); /* whole before others see it */
+    mm_limit = limit;
+    return 0;
 }

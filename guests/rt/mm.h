@@ -29,7 +29,12 @@
 void *page_alloc(unsigned order);
 void page_free(void *pages, unsigned order);
 
-/* Pages usable by the allocator, and those free now. */
+/* The same, not zeroed: whatever the last user left, or the allocator (16 bytes at the start of
+ * each page that a free block began with). */
+void *page_alloc_dirty(unsigned order);
+
+/* Pages usable by the allocator, and those free now. Both change as the balloon does (balloon.h).
+ */
 unsigned long mm_total_pages(void);
 unsigned long mm_free_pages(void);
 

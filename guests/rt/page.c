@@ -69,7 +69,7 @@ void page_init(uint8_t *orders, unsigned long first, unsigned long end)
     pages_total = pages_free = end - first;
 }
 
-void *page_alloc(unsigned order)
+void *page_alloc_dirty(unsigned order)
 {
     unsigned found = order;
     unsigned long pfn;
@@ -87,7 +87,14 @@ void *page_alloc(unsigned order)
         block_add(pfn + (1UL << found), found);
     }
     pages_free -= 1UL << order;
-    return memset(pfn_to_virt(pfn), 0, PAGE_SIZE << order);
+    return pfn_to_virt(pfn);
+}
+
+void *page_alloc(unsigned order)
+{
+    void *pages = page_alloc_dirty(order);
+
+    return pages ? memset(pages, 0, PAGE_SIZE << order) : NULL;
 }
 
 void page_free(void *pages, unsigned order)
@@ -103,6 +110,32 @@ void page_free(void *pages, unsigned order)
     }
     block_free(pfn, order);
     pages_free += 1UL << order;
+}
+
+bool page_withdraw(unsigned long *pfn)
+{
+    void *page = page_alloc_dirty(0);
+
+    if (!page) {
+        return false;
+    }
+    *pfn = virt_to_pfn(page);
+    pages_total--;
+    return true;
+}
+
+void page_admit(unsigned long pfn)
+{
+    pages_total++;
+    page_free(pfn_to_virt(pfn), 0);
+}
+
+void page_extend(uint8_t *orders, unsigned long limit)
+{
+    memcpy(orders, order_of, page_limit);
+    memset(orders + page_limit, NOT_FREE, limit - page_limit);
+    order_of = orders;
+    page_limit = limit;
 }
 
 unsigned long mm_total_pages(void)

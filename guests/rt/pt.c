@@ -11,6 +11,7 @@
 
 #include "hypercall.h"
 #include "mm.h"
+#include "mm_internal.h"
 #include "start.h"
 
 #define LEVELS           4
@@ -30,7 +31,7 @@ uint64_t *pt_kernel_root(void)
 
 xen_pfn_t virt_to_mfn(const void *va)
 {
-    return ((const xen_pfn_t *)start_info->mfn_list)[virt_to_pfn(va)];
+    return mm_frames[virt_to_pfn(va)];
 }
 
 void *mfn_to_virt(xen_pfn_t mfn)

@@ -2,6 +2,7 @@
 /* Start of day in C: the order in which the runtime comes up. See start.h. */
 #include "start.h"
 
+#include "balloon.h"
 #include "clock.h"
 #include "console.h"
 #include "event.h"
@@ -45,6 +46,7 @@ void start_c(const struct start_info *si, unsigned long boot_sp)
     event_upcalls_restore(false);
     console_init_input();
     xenbus_init();
+    balloon_init();
     main();
     console_flush();
     start_shutdown(SHUTDOWN_poweroff);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes of disks as people type them. */
+/* Sizes of disks and of memory as people type them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,11 +70,42 @@ static void test_refused(void **state)
         bad(texts[i]);
 }
 
+static void memory(const char *text, uint64_t kib)
+{
+    uint64_t size = 0;
+
+    assert_int_equal(size_parse_memory(text, &size), kib ? 0 : -XEN_EINVAL);
+    assert_int_equal(size, kib);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    memory("32", 32 << 10); /* MiB, as with xl */
+    memory("32m", 32 << 10);
+    memory("32MiB", 32 << 10);
+    memory("2g", 2 << 20);
+    memory("1t", 1ull << 30);
+    memory("4096k", 4096);
+    memory("8192b", 8);
+    memory("8192B", 8);
+    memory("8193b", 0);
+    memory("0", 0);
+    memory("", 0);
+    memory("m", 0);
+    memory("-1", 0);
+    memory("32x", 0);
+    memory("32mm", 0);
+    memory("4398046511105", 0); /* beyond 2^62 bytes */
+    memory("4398046511104", 1ull << 52);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

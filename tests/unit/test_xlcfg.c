@@ -54,6 +54,38 @@ static void refuse(const char *text, const char *message)
         fail_msg("for <%s> got <%s>, wanted <%s>", text, err.text, message);
 }
 
+static void test_shadow_pool(void **state)
+{
+    static const char base[] = "name='a';kernel='/k';memory=8;";
+    char text[200];
+
+    (void)state;
+    assert_int_equal(load(base), 0);
+    assert_int_equal(cfg.shadow_tables, 0);
+    snprintf(text, sizeof text, "%sshadow_pages=64", base);
+    assert_int_equal(load(text), 0);
+    assert_int_equal(cfg.shadow_tables, 64);
+    snprintf(text, sizeof text, "%sshadow_memory=4", base);
+    assert_int_equal(load(text), 0);
+    assert_int_equal(cfg.shadow_tables, 341);
+    snprintf(text, sizeof text, "%sshadow_pages=100;shadow_memory=3", base); /* the later one */
+    assert_int_equal(load(text), 0);
+    assert_int_equal(cfg.shadow_tables, 256);
+    snprintf(text, sizeof text, "%sshadow_pages=88;vcpus=2", base);
+    assert_int_equal(load(text), 0);
+
+    snprintf(text, sizeof text, "%sshadow_pages=63", base);
+    refuse(text, "63 shadow tables are too few for 1 vCPU: write shadow_pages = 64 or more, "
+                 "shadow_memory = 1 or more");
+    snprintf(text, sizeof text, "%sshadow_pages=87;maxvcpus=2", base);
+    refuse(text, "87 shadow tables are too few for 2 vCPUs: write shadow_pages = 88 or more, "
+                 "shadow_memory = 2 or more");
+    snprintf(text, sizeof text, "%sshadow_pages=0", base);
+    refuse(text, "shadow_pages: a number from 1 to 1048576 is wanted");
+    snprintf(text, sizeof text, "%sshadow_memory=99999999", base);
+    refuse(text, "shadow_memory: a number from 1 to 12288 is wanted");
+}
+
 static void test_whole_file(void **state)
 {
     (void)state;
@@ -322,17 +354,12 @@ static void test_random_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_file),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_later_setting_wins),
-        cmocka_unit_test(test_per_vcpu_affinity),
-        cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_key_errors),
-        cmocka_unit_test(test_missing_keys),
-        cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_cpulist),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_whole_file),        cmocka_unit_test(test_shadow_pool),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_later_setting_wins),
+        cmocka_unit_test(test_per_vcpu_affinity), cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_key_errors),        cmocka_unit_test(test_missing_keys),
+        cmocka_unit_test(test_overrides),         cmocka_unit_test(test_cpulist),
+        cmocka_unit_test(test_nearest),           cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_random_words),
     };
 

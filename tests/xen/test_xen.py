@@ -89,6 +89,22 @@ def test_dom0(xen, disk, cpus):
         assert m.poweroff() == 0
 
 
+def test_balloon(xen, disk):
+    """Xen takes pages back only from a guest that has unmapped them, and has its own table of who they are."""
+    with xen("dom0.elf", cpus=2, disk=disk) as m:
+        m.wait_prompt(90)
+        m.run("create balloon vcpus=2")
+        for mib in [8, 64, 16, 48]:
+            m.run(f"mem-set balloon {mib}")
+            m.wait_until(lambda: m.domains()["balloon"][2] == str(mib), f"{mib} MiB")
+            m.send("console balloon\rfill 0x77\r")
+            m.expect(r"balloon: \d+ pages filled")
+            m.send("\x1d")
+            m.wait_prompt()
+        assert "panic" not in m.run("console --log balloon")
+        assert m.poweroff() == 0
+
+
 def test_dom0_gives_everything_back(xen, disk):
     """Xen itself counts free pages: no frame of a dead domain stays behind."""
     with xen("dom0.elf", cpus=2, disk=disk) as m:
