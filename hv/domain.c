@@ -249,6 +249,11 @@ long domain_set_max_vcpus(struct domain *d, unsigned count)
         if (!err && i >= d->vcpu_max)
             d->vcpu_max = i + 1;
     }
+    if (!err) {
+        paging_lock(d->paging);
+        err = paging_set_vcpus(d->paging, count);
+        paging_unlock(d->paging);
+    }
     spin_unlock(&d->lock);
     return err;
 }

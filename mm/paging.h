@@ -79,12 +79,16 @@ void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv);
 bool paging_is_direct(const struct paging *p);
 
 /*
- * Size of the pool, counted in machine frames' bytes; paging lock held. Rounded to whole shadows,
- * at least PAGING_POOL_MIN. It can be changed only while the domain has no shadow in use, that is
- * before it first runs: -XEN_EBUSY otherwise; -XEN_ENOMEM, -XEN_EINVAL (absurd).
+ * Size of the pool, counted in machine frames' bytes; paging lock held. Rounded down to whole
+ * shadows. It can be changed only while the domain has no shadow in use, that is before it first
+ * runs: -XEN_EBUSY otherwise; -XEN_ENOMEM, -XEN_EINVAL (absurd, or less than its vCPUs need).
  */
 uint64_t paging_pool_bytes(const struct paging *p);
 long paging_set_pool_bytes(struct paging *p, uint64_t bytes);
+/* The domain has this many vCPUs: the pool becomes as large as they need at least, and what one
+ * instruction of each may need is made now, so that no want of machine memory can stop them. Once,
+ * before it runs; paging lock held. -XEN_ENOMEM. */
+long paging_set_vcpus(struct paging *p, unsigned vcpus);
 
 /* It begins with its lock: every fault of every guest takes it. */
 static inline struct spinlock *paging_lock_of(struct paging *p)

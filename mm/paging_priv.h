@@ -146,6 +146,7 @@ struct paging {
     /* shadow pool; shadow[0] is never used, so that no id is 0 */
     struct shadow *shadow;
     unsigned pool_max, pool_made, pool_free;
+    unsigned pool_min; /* what its vCPUs need: pool_max is never set below */
     struct shadow *free_first, *free_last;
     struct shadow *newest, *oldest;
 

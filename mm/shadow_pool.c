@@ -21,9 +21,9 @@
 #include "mm/heap.h"
 #include "mm/tlb.h"
 
-#define RESERVE                                                                                    \
-    24 /* shadows made at creation: enough for one instruction's worst needs, whatever others take \
-        */
+/* Shadows made at creation for each vCPU: enough for one instruction's worst needs, whatever others
+ * take. */
+#define RESERVE 24
 
 #define BATCH 8
 
@@ -122,7 +122,8 @@ static bool pool_grow(struct paging *p)
 
 long pool_init(struct paging *p, unsigned pages)
 {
-    p->pool_max = pages < PAGING_POOL_MIN ? PAGING_POOL_MIN : pages;
+    p->pool_min = PAGING_POOL_MIN;
+    p->pool_max = pages < p->pool_min ? p->pool_min : pages;
     p->shadow = heap_calloc(p->pool_max + 1, sizeof(struct shadow));
     if (!p->shadow)
         return -XEN_ENOMEM;
@@ -157,12 +158,10 @@ long paging_set_pool_bytes(struct paging *p, uint64_t bytes)
     uint64_t pages = bytes / POOL_BYTES;
     struct shadow *fresh;
 
-    if (pages < PAGING_POOL_MIN)
-        pages = PAGING_POOL_MIN;
+    if (pages < p->pool_min || pages > POOL_PAGES_MAX)
+        return -XEN_EINVAL;
     if (pages == p->pool_max)
         return 0;
-    if (pages > POOL_PAGES_MAX)
-        return -XEN_EINVAL;
     if (p->pool_free != p->pool_made || pages < p->pool_made)
         return -XEN_EBUSY;
     fresh = heap_calloc(pages + 1, sizeof *fresh);
@@ -177,6 +176,18 @@ long paging_set_pool_bytes(struct paging *p, uint64_t bytes)
     for (unsigned i = 1; i <= p->pool_made; i++)
         queue_append(p, &fresh[i]);
     return 0;
+}
+
+long paging_set_vcpus(struct paging *p, unsigned vcpus)
+{
+    uint64_t least = PAGING_POOL_MIN + (uint64_t)PAGING_POOL_VCPU * (vcpus - 1);
+    long err = p->pool_max < least ? paging_set_pool_bytes(p, least * POOL_BYTES) : 0;
+
+    if (!err)
+        p->pool_min = (unsigned)least;
+    while (!err && p->pool_made < RESERVE * vcpus)
+        err = pool_grow(p) ? 0 : -XEN_ENOMEM;
+    return err;
 }
 
 /* ---- reclaim ---- */

@@ -582,9 +582,40 @@ static void test_pool(void **state)
     assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = ~0UL),
                      -XEN_EINVAL);
     assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4, dc.u.paging_mempool.size = 0),
-                     0);
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4,
+                            dc.u.paging_mempool.size = PAGING_POOL_MIN * shadow - 1),
+                     -XEN_EINVAL);
     assert_int_equal(DOMCTL(XEN_DOMCTL_get_paging_mempool_size, 4), 0);
-    assert_int_equal(dc.u.paging_mempool.size, PAGING_POOL_MIN * shadow);
+    assert_int_equal(dc.u.paging_mempool.size, 500 * shadow); /* as it was */
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4,
+                            dc.u.paging_mempool.size = PAGING_POOL_MIN * shadow),
+                     0);
+}
+
+/* Each vCPU more needs its share of the pool, and has its reserve from the start. */
+static void test_pool_of_vcpus(void **state)
+{
+    const uint64_t shadow = 3 * 4096, least = PAGING_POOL_MIN + 3 * PAGING_POOL_VCPU;
+    struct paging *p = domains[1].paging;
+    uint64_t before = frame_free_count();
+
+    (void)state;
+    paging_lock(p);
+    assert_int_equal(paging_set_vcpus(p, 4), 0);
+    assert_int_equal(paging_pool_bytes(p), least * shadow);
+    paging_unlock(p);
+    assert_int_equal(before - frame_free_count() >= 3 * 24 * 3, 1);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4,
+                            dc.u.paging_mempool.size = (least - 1) * shadow),
+                     -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_set_paging_mempool_size, 4,
+                            dc.u.paging_mempool.size = (least + 1) * shadow),
+                     0);
+    paging_lock(p);
+    assert_int_equal(paging_set_vcpus(p, 4), 0); /* again: nothing changes */
+    assert_int_equal(paging_pool_bytes(p), (least + 1) * shadow);
+    paging_unlock(p);
 }
 
 /* A shadow is in use: the pool is what it is. */
@@ -758,13 +789,21 @@ static void test_sysctl_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_versions),       T(test_create),
-        T(test_life),           T(test_info),
-        T(test_context),        T(test_affinity),
-        T(test_scheduler),      T(test_memory_and_others),
-        T(test_hypercall_page), T(test_pool),
-        T(test_pool_in_use),    T(test_sysctl_log),
-        T(test_sysctl_lists),   T(test_sysctl_counters),
+        T(test_versions),
+        T(test_create),
+        T(test_life),
+        T(test_info),
+        T(test_context),
+        T(test_affinity),
+        T(test_scheduler),
+        T(test_memory_and_others),
+        T(test_hypercall_page),
+        T(test_pool),
+        T(test_pool_in_use),
+        T(test_pool_of_vcpus),
+        T(test_sysctl_log),
+        T(test_sysctl_lists),
+        T(test_sysctl_counters),
         T(test_sysctl_keys),
     };
 
