@@ -13,6 +13,7 @@
 #include "hv/arch.h"
 #include "hv/domain.h"
 #include "hv/log.h"
+#include "hv/vcpu.h"
 #include "mm/guest.h"
 
 /* In the count argument of a continued call: the counter of requests done holds a part already. */
@@ -185,34 +186,40 @@ long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
     return err;
 }
 
-/* The flush that UVMF_* asks for. A vCPU mask is taken as all: correct, and rare. */
-static long flush_for(struct vcpu *v, uint64_t va, uint64_t flags)
-{
-    struct paging *p = v->domain->paging;
-    uint64_t who = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK;
-    uint64_t type = flags & UVMF_FLUSHTYPE_MASK;
-    uint64_t mask;
-
-    if (type == UVMF_NONE)
-        return 0;
-    if (type > UVMF_INVLPG)
-        return -XEN_EINVAL;
-    if (who != UVMF_LOCAL && who != UVMF_ALL && guest_read(&mask, who, sizeof mask))
-        return -XEN_EFAULT;
-    paging_lock(p);
-    if (who != UVMF_LOCAL)
-        shadow_flush_mask(p, *paging_pcpus_of(p));
-    else if (type == UVMF_INVLPG)
-        shadow_flush_va_local(p, va);
-    else
-        shadow_flush_local(p);
-    paging_unlock(p);
-    return 0;
-}
-
 static bool in_hole(uint64_t va)
 {
     return va >= HOLE_START && va < HOLE_END;
+}
+
+/* What vCPUs (a bit each) have cached of their tables: of one address, or (va NULL) all. On other
+ * pCPUs one address is taken as all. */
+static void flush_vcpus(struct vcpu *v, uint64_t vcpus, const uint64_t *va)
+{
+    struct paging *p = v->domain->paging;
+
+    paging_lock(p);
+    if (vcpus != 1UL << v->id)
+        shadow_flush_mask(p, vcpu_pcpus(v->domain, vcpus));
+    else if (!va)
+        shadow_flush_local(p);
+    else if (!in_hole(*va))
+        shadow_flush_va_local(p, *va);
+    paging_unlock(p);
+}
+
+/* The flush that UVMF_* asks for. */
+static long flush_for(struct vcpu *v, uint64_t va, uint64_t flags)
+{
+    uint64_t who = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK;
+    uint64_t type = flags & UVMF_FLUSHTYPE_MASK;
+    uint64_t vcpus = who == UVMF_LOCAL ? 1UL << v->id : ~0UL;
+
+    if (type != UVMF_TLB_FLUSH && type != UVMF_INVLPG)
+        return 0;
+    if (who != UVMF_LOCAL && who != UVMF_ALL && guest_read(&vcpus, who, sizeof vcpus))
+        return -XEN_EFAULT;
+    flush_vcpus(v, vcpus, type == UVMF_INVLPG ? &va : NULL);
+    return 0;
 }
 
 static long update_va(struct vcpu *v, struct domain *owner, const struct hypercall *call)
@@ -316,27 +323,16 @@ static long clear_or_copy(struct domain *d, const struct mmuext_op *op)
 
 static long flush_op(struct vcpu *v, const struct mmuext_op *op)
 {
-    struct paging *p = v->domain->paging;
-    uint64_t mask;
+    bool one = op->cmd == MMUEXT_INVLPG_LOCAL || op->cmd == MMUEXT_INVLPG_MULTI ||
+               op->cmd == MMUEXT_INVLPG_ALL;
+    uint64_t va = op->arg1.linear_addr, vcpus = ~0UL;
 
-    /* A mask of vCPUs is taken as all, a superset. */
-    if ((op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) &&
-        guest_read(&mask, (uint64_t)op->arg2.vcpumask.p, sizeof mask))
+    if (op->cmd == MMUEXT_TLB_FLUSH_LOCAL || op->cmd == MMUEXT_INVLPG_LOCAL)
+        vcpus = 1UL << v->id;
+    else if ((op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) &&
+             guest_read(&vcpus, (uint64_t)op->arg2.vcpumask.p, sizeof vcpus))
         return -XEN_EFAULT;
-    paging_lock(p);
-    switch (op->cmd) {
-    case MMUEXT_TLB_FLUSH_LOCAL:
-        shadow_flush_local(p);
-        break;
-    case MMUEXT_INVLPG_LOCAL:
-        if (!in_hole(op->arg1.linear_addr))
-            shadow_flush_va_local(p, op->arg1.linear_addr);
-        break;
-    default:
-        shadow_flush_mask(p, *paging_pcpus_of(p));
-        break;
-    }
-    paging_unlock(p);
+    flush_vcpus(v, vcpus, one ? &va : NULL);
     return 0;
 }
 
@@ -359,6 +355,8 @@ static long extended_op(struct vcpu *v, struct domain *d, const struct mmuext_op
         return own ? flush_op(v, op) : -XEN_EPERM;
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL: /* nothing is cached that a device does not see */
+        if (!own)
+            return -XEN_EPERM;
         return v->domain->privileged ? 0 : -XEN_EACCES;
     case MMUEXT_SET_LDT:
         return op->arg2.nr_ents ? refuse(v->domain, -XEN_EINVAL, "LDTs are not supported") : 0;

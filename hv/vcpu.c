@@ -59,6 +59,20 @@ long vcpu_create(struct domain *d, unsigned id, struct vcpu **out)
     return 0;
 }
 
+uint64_t vcpu_pcpus(const struct domain *d, uint64_t vcpus)
+{
+    uint64_t pcpus = 0;
+
+    for (unsigned i = 0; i < d->vcpu_max; i++) {
+        const struct vcpu *v = d->vcpu[i];
+
+        /* The switch sets the pCPU, then on_pcpu, then loads the root (sched.c, switch_vcpus). */
+        if (v && (vcpus >> i & 1) && __atomic_load_n(&v->sched.on_pcpu, __ATOMIC_SEQ_CST))
+            pcpus |= 1UL << __atomic_load_n(&v->sched.pcpu, __ATOMIC_RELAXED);
+    }
+    return pcpus;
+}
+
 void vcpu_stop_timers(struct vcpu *v)
 {
     v->periodic_ns = 0;
