@@ -70,6 +70,9 @@ void arch_vcpu_load(struct vcpu *next);
 /* The current vCPU's kernel root was replaced: load the new one (or crash the domain if it cannot
  * be). */
 void arch_root_changed(struct vcpu *v);
+/* MMUEXT_SET_LDT: descriptors at a guest's address, read when they are used; 0 entries: none.
+ * -EINVAL. */
+long arch_ldt_set(struct vcpu *v, uint64_t base, unsigned entries);
 /* Registers, top of stack and roots of a vCPU on the log. */
 void arch_vcpu_dump(const struct vcpu *v);
 /* Refresh vcpu_time_info (version protocol) in v's vcpu_info. */

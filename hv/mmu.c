@@ -359,7 +359,7 @@ static long extended_op(struct vcpu *v, struct domain *d, const struct mmuext_op
             return -XEN_EPERM;
         return v->domain->privileged ? 0 : -XEN_EACCES;
     case MMUEXT_SET_LDT:
-        return op->arg2.nr_ents ? refuse(v->domain, -XEN_EINVAL, "LDTs are not supported") : 0;
+        return own ? arch_ldt_set(v, op->arg1.linear_addr, op->arg2.nr_ents) : -XEN_EPERM;
     case MMUEXT_CLEAR_PAGE:
     case MMUEXT_COPY_PAGE:
         return clear_or_copy(d, op);

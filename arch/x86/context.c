@@ -41,8 +41,9 @@ static long check(const struct domain *d, const struct vcpu_guest_context *c)
     if (!x86_guest_address(c->kernel_sp))
         return refuse(d, -XEN_EINVAL, "kernel stack %lx is not a guest address",
                       (unsigned long)c->kernel_sp);
-    if (c->ldt_ents)
-        return refuse(d, -XEN_EINVAL, "LDTs are not supported");
+    if (!x86_ldt_valid(c->ldt_base, c->ldt_ents))
+        return refuse(d, -XEN_EINVAL, "LDT of %lu entries at %lx", (unsigned long)c->ldt_ents,
+                      (unsigned long)c->ldt_base);
     if (c->gdt_ents > DESC_GDT_ENTRIES_GUEST)
         return refuse(d, -XEN_EINVAL, "GDT of %lu entries", (unsigned long)c->gdt_ents);
     if (!(c->flags & VGCF_in_kernel) && !c->ctrlreg[1])
@@ -121,6 +122,7 @@ long arch_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     err = x86_gdt_set(v, c->gdt_frames, c->gdt_ents);
     if (err)
         return err;
+    arch_ldt_set(v, c->ldt_base, (unsigned)c->ldt_ents);
     err = set_roots(v, c);
     if (err)
         return err;
@@ -177,6 +179,8 @@ void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     for (unsigned i = 0; i < GDT_GUEST_PAGES; i++)
         c->gdt_frames[i] = a->gdt[i] ? a->gdt_gfn[i].n : 0;
     c->gdt_ents = a->gdt_entries;
+    c->ldt_base = a->ldt_base;
+    c->ldt_ents = a->ldt_entries;
     c->kernel_ss = a->kernel_ss;
     c->kernel_sp = a->kernel_sp;
     c->ctrlreg[0] = CR0_PG | CR0_WP | 1 | (a->cr0_ts ? CR0_TS : 0);

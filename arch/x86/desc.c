@@ -109,7 +109,7 @@ void desc_window_create(struct pcpu *p, maddr_t page14)
 {
     fill_own_page(x86_ram(page14), p);
     for (unsigned i = 0; i < LAYOUT_DESC_SIZE / PAGE_SIZE; i++)
-        p->desc_l1[i] = absent_entry();
+        p->desc_l1[i] = i < LAYOUT_DESC_LDT / PAGE_SIZE ? absent_entry() : 0;
     p->desc_l1[GDT_GUEST_PAGES] = page14 | PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX;
 }
 
@@ -146,13 +146,13 @@ void desc_load(struct pcpu *p)
     x86_wrmsr(MSR_SYSENTER_CS, 0); /* SYSENTER gives #GP */
 }
 
-/* Points the window's pages [first, first + count) at pages[]. */
-static void window_load(unsigned first, uint64_t *const pages[], unsigned count)
+/* Points the window's pages [first, first + count) at pages[]; NULL: `absent`. */
+static void window_load(unsigned first, uint64_t *const pages[], unsigned count, uint64_t absent)
 {
     struct pcpu *p = this_pcpu();
 
     for (unsigned i = 0; i < count; i++) {
-        uint64_t entry = absent_entry();
+        uint64_t entry = absent;
 
         if (pages[i])
             entry = ((maddr_t)pages[i] - LAYOUT_RAM) | PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX;
@@ -166,19 +166,24 @@ static void window_load(unsigned first, uint64_t *const pages[], unsigned count)
 
 void x86_gdt_load_guest(uint64_t *const pages[GDT_GUEST_PAGES])
 {
-    window_load(0, pages, GDT_GUEST_PAGES);
+    window_load(0, pages, GDT_GUEST_PAGES, absent_entry());
 }
 
-void x86_ldt_load_guest(uint64_t *const pages[DESC_LDT_PAGES], unsigned entries)
+uint64_t x86_ldt_window(void)
 {
-    uint64_t *page14 = (uint64_t *)(window_of(this_pcpu()->id) + GDT_GUEST_PAGES * PAGE_SIZE);
+    return window_of(this_pcpu()->id) + LAYOUT_DESC_LDT;
+}
 
-    if (!entries) {
-        __asm__ volatile("lldt %w0" : : "r"(0));
-        return;
-    }
-    window_load(LAYOUT_DESC_LDT / PAGE_SIZE, pages, DESC_LDT_PAGES);
-    set_system(&page14[slot_of(SEL_LDT)], DESC_TYPE_LDT,
-               window_of(this_pcpu()->id) + LAYOUT_DESC_LDT, entries * 8 - 1);
-    __asm__ volatile("lldt %w0" : : "r"(SEL_LDT));
+void x86_ldt_load_guest(uint64_t *const pages[LDT_PAGES], unsigned entries)
+{
+    struct pcpu *p = this_pcpu();
+    uint64_t *page14 = (uint64_t *)(window_of(p->id) + GDT_GUEST_PAGES * PAGE_SIZE);
+
+    if (!entries && !p->ldt_loaded)
+        return; /* nearly always */
+    window_load(LAYOUT_DESC_LDT / PAGE_SIZE, pages, LDT_PAGES, 0);
+    p->ldt_loaded = entries;
+    if (entries)
+        set_system(&page14[slot_of(SEL_LDT)], DESC_TYPE_LDT, x86_ldt_window(), entries * 8 - 1);
+    __asm__ volatile("lldt %w0" : : "r"(entries ? SEL_LDT : 0));
 }

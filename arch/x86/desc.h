@@ -29,7 +29,6 @@
 #include "mm/types.h"
 
 #define DESC_GDT_ENTRIES_GUEST 7168
-#define DESC_LDT_PAGES         16
 
 struct pcpu;
 
@@ -45,9 +44,11 @@ void desc_load(struct pcpu *p);
 /* On this pCPU: pages 0..13 of the GDT are now these (addresses in the map of all memory; NULL: the
  * shared page of absent descriptors). */
 void x86_gdt_load_guest(uint64_t *const pages[14]);
-/* On this pCPU: the LDT is now `entries` descriptors in these pages (NULL pages read as absent); 0
- * entries: none. The contents must be sanitised as those of the GDT. */
-void x86_ldt_load_guest(uint64_t *const pages[DESC_LDT_PAGES], unsigned entries);
+/* On this pCPU: the LDT is now `entries` descriptors in these pages; 0 entries: none. A look at a
+ * NULL page faults, at its place behind x86_ldt_window(). The contents must be sanitised as those
+ * of the GDT. */
+void x86_ldt_load_guest(uint64_t *const pages[16], unsigned entries);
+uint64_t x86_ldt_window(void);
 
 #endif /* __ASSEMBLER__ */
 #endif

@@ -35,7 +35,7 @@ uint64_t x86_descriptor_sanitise(uint64_t desc)
     return desc | DESC_DPL;
 }
 
-static void copy_page(uint64_t *to, const uint64_t *from, unsigned entries)
+void x86_descriptors_copy(uint64_t *to, const uint64_t *from, unsigned entries)
 {
     for (unsigned i = 0; i < entries; i++)
         to[i] = x86_descriptor_sanitise(__atomic_load_n(&from[i], __ATOMIC_RELAXED));
@@ -69,7 +69,7 @@ static long copy_frame(struct domain *d, gfn_t gfn, unsigned entries, struct gdt
     if (mfn_valid(mfn)) {
         copy->mfn[i] = mfn;
         copy->page[i] = frame_map(mfn);
-        copy_page(copy->page[i], hold.va, entries);
+        x86_descriptors_copy(copy->page[i], hold.va, entries);
     }
     paging_release(&hold);
     return mfn_valid(mfn) ? 0 : -XEN_ENOMEM;
@@ -124,21 +124,27 @@ void x86_gdt_release(struct vcpu *v)
     v->arch.gdt_entries = 0;
 }
 
-/* A descriptor in a guest frame changed: renew it in every vCPU's copy of that frame, under the
+static void gdt_descriptor_changed(struct vcpu *v, gfn_t gfn, unsigned offset, uint64_t desc)
+{
+    for (unsigned page = 0; page < GDT_GUEST_PAGES; page++) {
+        if (!v->arch.gdt[page] || !gfn_equal(v->arch.gdt_gfn[page], gfn))
+            continue;
+        if (page * ENTRIES_PER_PAGE + offset / 8 < v->arch.gdt_entries)
+            __atomic_store_n(&v->arch.gdt[page][offset / 8], desc, __ATOMIC_RELAXED);
+    }
+}
+
+/* A descriptor in a guest frame changed: renew it in every vCPU's copies of that frame, under the
  * lock that keeps the copies (swap_copies). Eight-byte stores are atomic for the processor. */
 void x86_descriptor_changed(struct domain *d, gfn_t gfn, unsigned offset, uint64_t desc)
 {
+    desc = x86_descriptor_sanitise(desc);
     paging_lock(d->paging);
     for (unsigned i = 0; i < d->vcpu_max; i++) {
-        struct vcpu *v = d->vcpu[i];
-
-        for (unsigned page = 0; v && page < GDT_GUEST_PAGES; page++) {
-            if (!v->arch.gdt[page] || !gfn_equal(v->arch.gdt_gfn[page], gfn))
-                continue;
-            if (page * ENTRIES_PER_PAGE + offset / 8 < v->arch.gdt_entries)
-                __atomic_store_n(&v->arch.gdt[page][offset / 8], x86_descriptor_sanitise(desc),
-                                 __ATOMIC_RELAXED);
-        }
+        if (!d->vcpu[i])
+            continue;
+        gdt_descriptor_changed(d->vcpu[i], gfn, offset, desc);
+        x86_ldt_descriptor_changed(d->vcpu[i], gfn, offset, desc);
     }
     paging_unlock(d->paging);
 }

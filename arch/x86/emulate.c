@@ -63,7 +63,7 @@ static bool write_cr(struct vcpu *v, unsigned cr, uint64_t value)
         paging_unlock(v->domain->paging);
         if (err)
             return false;
-        x86_load_root(v);
+        arch_root_changed(v);
         return true;
     case 4: /* the rest reads back as it was */
         v->arch.cr4 = (v->arch.cr4 & ~CR4_GUEST_MAY_SET) | (value & CR4_GUEST_MAY_SET);

@@ -3,7 +3,7 @@
  * Inside arch/x86: the running guest's registers, modes and traps. The files behind it: vcpu.c
  * (switching), context.c (vcpu_guest_context), traps.c (what came in), bounce.c (what is passed on
  * to the guest's kernel), emulate.c (privileged instructions), tablestore.c (stores to page
- * tables), descriptor.c (guest GDTs), fpu.c.
+ * tables), descriptor.c (guest GDTs), ldt.c (guest LDTs), fpu.c.
  */
 #ifndef ARCH_X86_GUEST_H
 #define ARCH_X86_GUEST_H
@@ -71,6 +71,21 @@ long x86_gdt_set(struct vcpu *v, const uint64_t *frames,
                  unsigned entries); /* frames: gfns; -EINVAL, -ENOMEM */
 void x86_gdt_release(struct vcpu *v);
 void x86_descriptor_changed(struct domain *d, gfn_t gfn, unsigned offset, uint64_t desc);
+/* Sanitised copies of `entries` descriptors, each read once. */
+void x86_descriptors_copy(uint64_t *to, const uint64_t *from, unsigned entries);
+
+/* Guest LDTs (ldt.c). */
+bool x86_ldt_valid(uint64_t base, uint64_t entries);
+void x86_ldt_load(const struct vcpu *v); /* on this pCPU, before its selectors */
+void x86_ldt_release(struct vcpu *v);    /* its copies go */
+void x86_ldt_root_changed(struct vcpu *v);
+/* A page fault inside the hypervisor at va, a selector being loaded: true if the descriptor is
+ * there now. */
+bool x86_ldt_fault(struct vcpu *v, uint64_t va);
+/* A guest's instruction needs a descriptor at va, which is not there: made so, or the guest's #PF
+ * at the place in its own LDT, or #GP. */
+void x86_descriptor_fault(struct vcpu *v, uint64_t va);
+void x86_ldt_descriptor_changed(struct vcpu *v, gfn_t gfn, unsigned offset, uint64_t desc);
 
 /* SET_DEBUGREG and MOV to a debug register (emulate.c); -EPERM for our addresses, -EINVAL. */
 long x86_set_debugreg(struct vcpu *v, unsigned reg, uint64_t value);

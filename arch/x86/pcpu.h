@@ -52,7 +52,8 @@ struct pcpu {
     uint64_t timer_deadline; /* ns; UINT64_MAX: off */
     unsigned access_retries; /* faults that the access under way may still have (uaccess.h) */
 
-    uint64_t *desc_l1; /* page-table entries of the descriptor window (desc.c) */
+    uint64_t *desc_l1;   /* page-table entries of the descriptor window (desc.c) */
+    unsigned ldt_loaded; /* entries of the LDT in LDTR, 0: none */
 
     struct x86_tss tss;
 };

@@ -29,6 +29,7 @@ struct callback {
 };
 
 #define GDT_GUEST_PAGES 14 /* pages 0..13 of the 16-page GDT area are the guest's */
+#define LDT_PAGES       16
 
 struct arch_vcpu {
     struct regs regs;   /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
@@ -49,6 +50,13 @@ struct arch_vcpu {
     mfn_t gdt_mfn[GDT_GUEST_PAGES]; /* the frames that the copies are in */
     gfn_t gdt_gfn[GDT_GUEST_PAGES]; /* the guest's frames that they were made from */
     unsigned gdt_entries;
+
+    uint64_t ldt_base; /* the guest's address */
+    unsigned ldt_entries;
+    uint16_t ldt_loaded;      /* a bit for each page with a copy */
+    uint64_t *ldt[LDT_PAGES]; /* sanitised copies, made when needed; NULL: not yet */
+    mfn_t ldt_mfn[LDT_PAGES];
+    gfn_t ldt_gfn[LDT_PAGES];
 
     uint64_t xcr0; /* state components that the guest enabled by XSETBV; 0 without XSAVE */
     void *fpu;     /* XSAVE area, 64-aligned */

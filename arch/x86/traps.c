@@ -35,16 +35,24 @@ static uint64_t extable_find(uint64_t rip)
     return 0;
 }
 
+static bool has_error_code(uint64_t vector)
+{
+    return vector == VEC_DF || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
+}
+
 /*
  * IRETQ to the guest faulted: its rip, cs or ss cannot be loaded. The processor pushed a frame
  * below the five words that IRETQ was reading, and the guest's general registers are in that frame.
- * Put both together again at the top of the stack, where a guest's frame belongs, and end the
- * guest.
+ * Put both together again at the top of the stack, where a guest's frame belongs: the exception is
+ * the guest's own, at the state that it asked for, as on Xen. Its kernel must be able to survive
+ * that: a process can bring it here, by an LDT entry that goes away.
  */
 static void iret_failed(const struct regs *r)
 {
-    struct regs guest = *r;
+    struct regs guest = *r; /* which lies where the guest's frame goes */
     struct vcpu *v = current_vcpu();
+    unsigned vector = (unsigned)r->vector;
+    uint32_t error = (uint32_t)r->error;
     const uint64_t *words = (const uint64_t *)r->rsp; /* rip cs rflags rsp ss */
 
     ASSERT(v);
@@ -55,8 +63,10 @@ static void iret_failed(const struct regs *r)
     guest.ss = words[4];
     guest.vector = VECTOR_NONE;
     *x86_guest_regs() = guest;
-    domain_crash(v->domain, "IRET to %04lx:%lx, stack %04lx:%lx, refused by the processor",
-                 guest.cs, guest.rip, guest.ss, guest.rsp);
+    if (vector == VEC_PF)
+        x86_descriptor_fault(v, x86_read_cr2());
+    else
+        x86_inject(v, vector, has_error_code(vector), error);
     x86_guest_exit();
     x86_resume(x86_guest_regs());
 }
@@ -96,6 +106,10 @@ static void own_exception(struct regs *r)
 {
     uint64_t fixup = extable_find(r->rip);
 
+    /* A selector in a page of the LDT that nobody needed before. */
+    if (r->vector == VEC_PF && (fixup || r->rip == (uint64_t)entry_iret) &&
+        x86_ldt_fault(current_vcpu(), x86_read_cr2()))
+        return;
     if (r->rip == (uint64_t)entry_iret)
         iret_failed(r);
     if (fixup) {
@@ -114,10 +128,9 @@ static void guest_page_fault(struct vcpu *v, struct regs *r)
     uint32_t error = (uint32_t)r->error;
 
     if (!x86_guest_address(va)) {
-        /* A selector whose descriptor lies in an absent page of the GDT area faults in our hole
-         * without U. */
+        /* The processor's own look at a descriptor faults in our hole without U. */
         if (!(error & PF_USER)) {
-            x86_inject(v, VEC_GP, true, 0);
+            x86_descriptor_fault(v, va);
             return;
         }
         x86_inject_page_fault(v, va, (error & PF_WRITE) | (v->arch.kernel_mode ? 0 : PF_USER));
@@ -137,11 +150,6 @@ static void guest_page_fault(struct vcpu *v, struct regs *r)
         domain_crash(v->domain, "%s, at address %lx", info.why, va);
         return;
     }
-}
-
-static bool has_error_code(uint64_t vector)
-{
-    return vector == VEC_DF || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
 }
 
 static void guest_exception(struct vcpu *v, struct regs *r)

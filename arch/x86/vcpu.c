@@ -50,6 +50,7 @@ long arch_vcpu_init(struct vcpu *v)
 void arch_vcpu_free(struct vcpu *v)
 {
     x86_gdt_release(v);
+    x86_ldt_release(v);
     heap_free(v->arch.fpu);
     v->arch.fpu = NULL;
 }
@@ -152,6 +153,7 @@ void arch_vcpu_load(struct vcpu *next)
     __atomic_or_fetch(paging_pcpus_of(next->domain->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
     x86_load_root(next);
     x86_gdt_load_guest(next->arch.gdt);
+    x86_ldt_load(next);
     load_segments(&next->arch);
     x86_fpu_load(next);
     load_debug(&next->arch);
@@ -191,8 +193,11 @@ void x86_load_root(struct vcpu *v)
     }
 }
 
+/* The LDT's address may be mapped to something else in the new tables. */
 void arch_root_changed(struct vcpu *v)
 {
+    if (v->arch.ldt_loaded)
+        x86_ldt_root_changed(v);
     x86_load_root(v);
 }
 

@@ -20,6 +20,7 @@
 #include <rt/xenbus.h>
 
 #include "cpu.h"
+#include "ldt.h"
 
 #define MS 1000000UL
 
@@ -343,11 +344,15 @@ static const struct {
     const char *name;
     bool (*check)(void);
 } checks[] = {
-    {"frames", check_frames},         {"pages", check_pages},           {"malloc", check_malloc},
-    {"clock", check_clock},           {"threads", check_threads},       {"timeout", check_timeout},
-    {"events", check_events},         {"map_frames", check_map_frames}, {"grants", check_grants},
-    {"traps", check_traps},           {"wall clock", check_wall_clock}, {"xcr0", check_xcr0},
-    {"vcpu ports", check_vcpu_ports},
+    {"frames", check_frames},         {"pages", check_pages},
+    {"malloc", check_malloc},         {"clock", check_clock},
+    {"threads", check_threads},       {"timeout", check_timeout},
+    {"events", check_events},         {"map_frames", check_map_frames},
+    {"grants", check_grants},         {"traps", check_traps},
+    {"wall clock", check_wall_clock}, {"xcr0", check_xcr0},
+    {"vcpu ports", check_vcpu_ports}, {"ldt", check_ldt},
+    {"ldt pages", check_ldt_pages},   {"ldt user", check_ldt_user},
+    {"ldt vcpus", check_ldt_vcpus},
 };
 
 int main(void)

@@ -24,7 +24,7 @@ def test_all_guests(boot, disk, cpus):
         m.send("create -c hog cmdline=seconds=2\r")
         m.expect(r"hog: \d+ Miter")
         m.wait_prompt()
-        m.send("create -c rtcheck\r")
+        m.send("create -c rtcheck vcpus=3\r")
         m.expect(r"rtcheck: \d+ checks ok")
         m.wait_prompt()
         m.send("create -c shell\r")

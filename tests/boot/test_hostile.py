@@ -44,7 +44,7 @@ def test_survives(machine, name):
     ("no-handlers", "no handler"),
     ("triple-fault", "stack"),
     ("iret-rip", ""),
-    ("iret-cs", "IRET"),
+    ("iret-cs", "stack"),
     ("iret-user", "user page table"),
     ("iret-frame", "iret frame"),
     ("bad-root", ""),

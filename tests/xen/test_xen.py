@@ -47,7 +47,7 @@ def test_smp(xen, vcpus):
         wait_halt(m)
 
 
-@pytest.mark.parametrize("vcpus", [1, 2])
+@pytest.mark.parametrize("vcpus", [1, 2, 4])
 def test_rtcheck(xen, vcpus):
     with xen("guests/rtcheck.elf", vcpus=vcpus) as m:
         assert m.expect([r"rtcheck: \d+ checks ok", "rtcheck: FAILED[^\r\n]*"]) == 0
