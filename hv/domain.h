@@ -24,6 +24,9 @@
 struct evtchn_table; /* hv/evtchn.c */
 struct grant_table;  /* hv/grant.c */
 
+/* Emulated stores to page tables, by kind of instruction. */
+enum store_form { STORE_MOV, STORE_XCHG, STORE_CMPXCHG, STORE_LOGIC, STORE_BIT, STORE_FORMS };
+
 struct vcpu {
     struct domain *domain;
     unsigned id;
@@ -55,6 +58,12 @@ struct vcpu {
     bool polling; /* blocked in SCHEDOP_poll: an event on a polled port wakes even when masked */
 
     uint32_t virq_port[VIRQ_MAX]; /* 0: unbound; event lock */
+
+    /* What it did, for PENUMBRA_OP_counters: counted by the vCPU itself, with no lock. */
+    struct {
+        uint64_t hypercalls, updates;
+        uint64_t stores[STORE_FORMS], stores_refused, tables_dropped;
+    } count;
 };
 
 struct domain {
@@ -92,6 +101,7 @@ struct domain {
     struct sched_domain sched; /* weight and cap; sched lock */
 
     uint32_t vm_assist;   /* bits of VMASST_TYPE_* */
+    uint8_t store_mode;   /* PENUMBRA_STORES_*: atomic, changed at any time */
     uint64_t time_offset; /* wall clock seconds offset */
 
     struct console_line console; /* output by console_io (hv/console.c); domain lock */

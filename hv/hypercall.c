@@ -51,6 +51,7 @@ const struct hypercall_entry hypercall_table[HYPERCALL_COUNT] = {
     [__HYPERVISOR_physdev_op] = CALL(physdev_op),
     [__HYPERVISOR_sysctl] = DOM0_CALL(sysctl),
     [__HYPERVISOR_domctl] = DOM0_CALL(domctl),
+    [__HYPERVISOR_arch_2] = DOM0_CALL(arch_2),
 };
 
 /* The clock starts at the first look: short hypercalls never look, so they pay nothing for it. */

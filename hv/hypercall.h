@@ -38,6 +38,7 @@ long hypercall_run(struct vcpu *v, struct hypercall *call);
 static inline void hypercall_started(struct vcpu *v)
 {
     v->hypercall_since = 0;
+    v->count.hypercalls++;
 }
 /* Has this pCPU spent its budget inside the hypervisor, or is somebody waiting? */
 bool hypercall_preempt(void);
@@ -84,5 +85,7 @@ DECLARE_HYPERCALL(platform_op);
 /* hv/domctl.c, hv/sysctl.c */
 DECLARE_HYPERCALL(domctl);
 DECLARE_HYPERCALL(sysctl);
+/* hv/penumbra_op.c: what Xen has no call for */
+DECLARE_HYPERCALL(arch_2);
 
 #endif

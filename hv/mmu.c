@@ -175,6 +175,7 @@ long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
     if (err)
         return err;
     err = update_list(v, owner, call->arg[0], count, &done);
+    v->count.updates += done;
     if (owner)
         domain_put(owner);
     if (report_done(call->arg[2], done, continued))
@@ -243,8 +244,11 @@ static long update_va(struct vcpu *v, struct domain *owner, const struct hyperca
     paging_unlock(p);
     if (!err && foreign)
         err = update_foreign(v->domain, owner, table, offset, entry);
-    if (err || (flags == (UVMF_INVLPG | UVMF_LOCAL) && !foreign))
+    if (err)
         return err;
+    v->count.updates++;
+    if (flags == (UVMF_INVLPG | UVMF_LOCAL) && !foreign)
+        return 0;
     return flush_for(v, va, flags);
 }
 

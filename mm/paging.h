@@ -9,7 +9,7 @@
  *
  * Files: mm/p2m.c (gfn -> mfn, holes, the window of special gfns), mm/m2p.c (the guest-visible
  * table), mm/rmap.c, mm/shadow*.c (fill, update, reclaim), mm/alias.c (foreign L1 aliases, S6),
- * mm/walk.c (guest walks).
+ * mm/walk.c (guest walks), mm/inspect.c (a look at all of it).
  */
 #ifndef MM_PAGING_H
 #define MM_PAGING_H
@@ -197,6 +197,7 @@ struct fault_info {
      * store through? False also where the table is needed to translate va itself: dropping it would
      * repeat the fault for ever. */
     bool guest_writable;
+    bool read_only; /* FAULT_STORE: the guest's own entry does not allow writing */
     const char *why;
 };
 /* error: the hardware's #PF error code; user: the guest was in user mode. Takes the paging lock
@@ -251,11 +252,19 @@ long paging_read_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, 
 long paging_write_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,
                      size_t bytes);
 
-/* Counters, for perfc and the CLI. */
+/* ---- for those who look (mm/inspect.c, domain 0's command line) ---- */
 struct paging_counters {
-    uint64_t faults_guest, faults_fill, faults_store, faults_ad;
-    uint64_t shadows, reclaimed, flushes;
+    uint64_t faults_guest, faults_fill, faults_store, faults_ad; /* see hv/public/penumbra.h */
+    uint64_t shadows, made, reclaimed; /* in use now; ever; of those, taken for another use */
+    uint64_t flushes, flushes_avoided;
 };
+/* Takes the paging lock. */
 void paging_get_counters(struct paging *p, struct paging_counters *c);
+unsigned paging_pool_tables(const struct paging *p); /* most shadows at once */
+
+/* Fills the OUT fields of *w for the address w->va, a guest's, in pv's tables: what the guest's
+ * entries say, the p2m, and the shadows. Changes nothing. Paging lock held. */
+struct penumbra_walk;
+void paging_walk(struct paging *p, const struct paging_vcpu *pv, struct penumbra_walk *w);
 
 #endif

@@ -143,6 +143,15 @@ static uint64_t removal_stamp(struct paging *p)
     return p->removed_stamp;
 }
 
+/* Flushes those pCPUs that did not since an entry was removed. */
+static void flush_pcpus(struct paging *p, uint64_t pcpus)
+{
+    if (tlb_flush_pcpus_since(pcpus, removal_stamp(p)))
+        p->count.flushes++;
+    else
+        p->count.flushes_avoided++;
+}
+
 /* ---- one table ---- */
 
 bool shadow_protect(struct paging *p, struct gfn_record *r)
@@ -156,7 +165,7 @@ bool shadow_protect(struct paging *p, struct gfn_record *r)
     rmap_write_protect(p, r);
     /* Even if nothing was writable: a mapping that went earlier may be in a TLB until the guest
      * asks for a flush. */
-    tlb_flush_pcpus_since(__atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST), removal_stamp(p));
+    flush_pcpus(p, __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
     return true;
 }
 
@@ -373,21 +382,28 @@ mfn_t shadow_root_cached(const struct paging_vcpu *pv)
 
 void shadow_flush_local(struct paging *p)
 {
-    if (tlb_flushed_since(removal_stamp(p)))
+    if (tlb_flushed_since(removal_stamp(p))) {
+        p->count.flushes_avoided++;
         return;
+    }
     p->count.flushes++;
     tlb_flush_local();
 }
 
 void shadow_flush_va_local(struct paging *p, vaddr_t va)
 {
+    if (!va_is_guests(va))
+        return;
     /* What was removed stays to be flushed in full, so no stamp is taken. */
-    if ((p->removed || !tlb_flushed_since(p->removed_stamp)) && va_is_guests(va))
-        tlb_flush_va_local(va);
+    if (!p->removed && tlb_flushed_since(p->removed_stamp)) {
+        p->count.flushes_avoided++;
+        return;
+    }
+    p->count.flushes++;
+    tlb_flush_va_local(va);
 }
 
 void shadow_flush_mask(struct paging *p, uint64_t pcpus)
 {
-    p->count.flushes++;
-    tlb_flush_pcpus_since(pcpus & __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST), removal_stamp(p));
+    flush_pcpus(p, pcpus & __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
 }

@@ -117,7 +117,9 @@ static enum fault_result store_to_table(struct fault *f, gfn_t gfn, bool guest_w
 {
     f->info->gfn = gfn;
     f->info->offset = f->va % PAGE_SIZE;
+    f->info->read_only = !guest_writable;
     f->info->guest_writable = guest_writable && !in_path(f, gfn);
+    f->p->count.faults_store++;
     return FAULT_STORE;
 }
 

@@ -147,6 +147,11 @@ void pool_free(struct paging *p)
 
 /* ---- size ---- */
 
+unsigned paging_pool_tables(const struct paging *p)
+{
+    return p->pool_max;
+}
+
 uint64_t paging_pool_bytes(const struct paging *p)
 {
     return p->pool_max * POOL_BYTES;
@@ -254,6 +259,7 @@ struct shadow *pool_take(struct paging *p, struct gfn_record *r, gfn_t gfn, unsi
         s->table[M2P_SLOT] = m2p_root_entry(p);
     }
     p->count.shadows++;
+    p->count.made++;
     return s;
 }
 

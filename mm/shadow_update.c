@@ -226,7 +226,6 @@ long shadow_store(struct paging *p, gfn_t table, unsigned offset, unsigned size,
             return -XEN_EAGAIN;
         new = (old & ~(mask << shift)) | (new_value & mask) << shift;
     } while (!walk_cmpxchg_entry(r, slot, old, new));
-    p->count.faults_store++;
     if (r->aliases)
         alias_slot_changed(p, r, table, slot, old, new);
     shadow_follow(p, r, table, slot, new);

@@ -77,10 +77,11 @@ static void request_flush(unsigned pcpu, uint64_t stamp)
     arch_send_ipi(pcpu, IPI_TLB);
 }
 
-/* Makes each pCPU of the mask flush later than `stamp`, unless it did. */
-static void flush_since(uint64_t mask, uint64_t stamp)
+/* Makes each pCPU of the mask flush later than `stamp`, unless it did; false: all had. */
+static bool flush_since(uint64_t mask, uint64_t stamp)
 {
     uint64_t self = 1UL << arch_pcpu_id(), waiting = 0;
+    bool flushed = false;
 
     for (uint64_t m = mask & ~self; m; m &= m - 1) {
         unsigned pcpu = (unsigned)__builtin_ctzll(m);
@@ -89,11 +90,15 @@ static void flush_since(uint64_t mask, uint64_t stamp)
             waiting |= 1UL << pcpu;
         }
     }
-    if ((mask & self) && !tlb_flushed_since(stamp))
+    if ((mask & self) && !tlb_flushed_since(stamp)) {
         arch_tlb_flush_all();
+        flushed = true;
+    }
+    flushed |= waiting != 0;
     for (; waiting; waiting &= waiting - 1)
         while (!noted_after((unsigned)__builtin_ctzll(waiting), stamp))
             arch_cpu_relax();
+    return flushed;
 }
 
 void tlb_wait_safe(uint64_t stamp)
@@ -109,9 +114,9 @@ void tlb_flush_pcpus(uint64_t pcpus)
         flush_since(pcpus, tlb_stamp());
 }
 
-void tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp)
+bool tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp)
 {
-    flush_since(pcpus & arch_pcpu_mask(), stamp);
+    return flush_since(pcpus & arch_pcpu_mask(), stamp);
 }
 
 void tlb_flush_local(void)

@@ -33,8 +33,8 @@ bool tlb_flushed_since(uint64_t stamp); /* this pCPU */
 /* All translations of the domain's vCPUs in `pcpus` (mask), this one included if its bit is set;
  * waits. */
 void tlb_flush_pcpus(uint64_t pcpus);
-void tlb_flush_pcpus_since(uint64_t pcpus,
-                           uint64_t stamp); /* only those that did not since the stamp */
+/* Only those that did not since the stamp; false: there was none. */
+bool tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp);
 void tlb_flush_local(void);
 void tlb_flush_va_local(uint64_t va);
 

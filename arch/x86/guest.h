@@ -62,8 +62,9 @@ void x86_inject_failsafe(struct vcpu *v);
  * injects its own. */
 bool x86_emulate_privileged(struct vcpu *v, struct regs *r); /* after #GP */
 bool x86_emulate_forced(struct vcpu *v, struct regs *r);     /* after #UD: ud2a "xen" prefix */
-bool x86_emulate_table_store(struct vcpu *v, struct regs *r, uint64_t va,
-                             const struct fault_info *info);
+/* A store to a followed page table (FAULT_STORE), dealt with as the domain's mode says. True: done,
+ * or to be run again; false: it is the guest's own page fault. */
+bool x86_table_store(struct vcpu *v, struct regs *r, const struct fault_info *info);
 
 /* Guest descriptors (descriptor.c). */
 uint64_t x86_descriptor_sanitise(uint64_t desc); /* 0 (not present) for what a guest may not have */

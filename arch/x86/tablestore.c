@@ -4,12 +4,14 @@
  * done on the guest's frame by a compare-and-exchange of the whole entry, and followed by the
  * shadow (shadow_store). The forms that compilers make for page tables are known: mov, xchg,
  * cmpxchg, and, or, bts, btr, btc, of any width. Another form drops the table's shadow, if the
- * guest's own entry lets it write, and runs by itself.
+ * guest's own entry lets it write, and runs by itself. So do all forms if the domain's mode says so
+ * (hv/store_mode.h), which decides first.
  */
 #include "arch/x86/guest.h"
 
 #include "arch/x86/decode.h"
 #include "hv/log.h"
+#include "hv/store_mode.h"
 
 #define FLAG_PF   (1UL << 2)
 #define FLAG_AF   (1UL << 4)
@@ -81,6 +83,7 @@ struct effect {
     uint64_t flags, flags_changed;
     bool to_reg; /* xchg: the old value goes to the register operand */
     bool to_rax; /* cmpxchg that failed: the old value goes to rax */
+    enum store_form form;
 };
 
 static bool logic(const struct insn *i, uint64_t old, uint64_t operand, bool is_and,
@@ -91,6 +94,7 @@ static bool logic(const struct insn *i, uint64_t old, uint64_t operand, bool is_
     e->value = is_and ? old & operand : old | operand;
     e->flags = result_flags(e->value, size);
     e->flags_changed = FLAGS_ALL;
+    e->form = STORE_LOGIC;
     return true;
 }
 
@@ -100,6 +104,7 @@ static bool bit_op(unsigned kind, unsigned size, uint64_t old, uint64_t index, s
 
     e->flags = old & bit ? RFLAGS_CF : 0;
     e->flags_changed = RFLAGS_CF;
+    e->form = STORE_BIT;
     switch (kind) {
     case 5:
         e->value = old | bit;
@@ -132,6 +137,7 @@ static bool effect_0f(const struct insn *i, unsigned size, uint64_t old, struct 
         e->flags_changed = FLAGS_ALL;
         e->value = rax == old ? read_reg(i, size) : old;
         e->to_rax = rax != old;
+        e->form = STORE_CMPXCHG;
         return true;
     default:
         return false;
@@ -140,7 +146,7 @@ static bool effect_0f(const struct insn *i, unsigned size, uint64_t old, struct 
 
 static bool effect_of(const struct insn *i, unsigned size, uint64_t old, struct effect *e)
 {
-    *e = (struct effect){0};
+    *e = (struct effect){.form = STORE_MOV};
     if (i->two_byte)
         return effect_0f(i, size, old, e);
     switch (i->opcode) {
@@ -156,6 +162,7 @@ static bool effect_of(const struct insn *i, unsigned size, uint64_t old, struct 
     case 0x87:
         e->value = read_reg(i, size);
         e->to_reg = true;
+        e->form = STORE_XCHG;
         return true;
     case 0x08:
     case 0x09:
@@ -212,21 +219,48 @@ static bool emulate(struct vcpu *v, struct insn *i, const struct fault_info *inf
     i->regs->rflags = (i->regs->rflags & ~e.flags_changed) | e.flags;
     i->regs->rflags &= ~RFLAGS_RF;
     i->regs->rip += i->length;
+    v->count.stores[e.form]++;
     return true;
 }
 
-bool x86_emulate_table_store(struct vcpu *v, struct regs *r, uint64_t va,
-                             const struct fault_info *info)
+/* The store runs by itself, with the table's shadow out of its way; false: that cannot be. */
+static bool let_through(struct vcpu *v, const struct fault_info *info)
 {
-    struct insn i;
-
-    (void)va;
-    if (insn_fetch(&i, r) && i.mod != 3 && emulate(v, &i, info))
-        return true;
     if (!info->guest_writable)
         return false;
     paging_lock(v->domain->paging);
     shadow_drop(v->domain->paging, info->gfn);
     paging_unlock(v->domain->paging);
+    v->count.tables_dropped++;
     return true;
+}
+
+static bool emulate_store(struct vcpu *v, struct regs *r, const struct fault_info *info)
+{
+    struct insn i;
+
+    return insn_fetch(&i, r) && i.mod != 3 && emulate(v, &i, info);
+}
+
+static bool done(struct vcpu *v, struct regs *r, const struct fault_info *info)
+{
+    bool assist = v->domain->vm_assist & 1u << VMASST_TYPE_writable_pagetables;
+    unsigned mode = __atomic_load_n(&v->domain->store_mode, __ATOMIC_RELAXED);
+
+    switch (store_mode_action(mode, assist, info)) {
+    case STORE_EMULATE:
+        return emulate_store(v, r, info) || let_through(v, info);
+    case STORE_DROP:
+        return let_through(v, info);
+    default:
+        return false;
+    }
+}
+
+bool x86_table_store(struct vcpu *v, struct regs *r, const struct fault_info *info)
+{
+    bool ok = done(v, r, info);
+
+    v->count.stores_refused += !ok;
+    return ok;
 }

@@ -143,7 +143,7 @@ static void guest_page_fault(struct vcpu *v, struct regs *r)
         x86_inject_page_fault(v, va, info.guest_error);
         return;
     case FAULT_STORE:
-        if (!x86_emulate_table_store(v, r, va, &info))
+        if (!x86_table_store(v, r, &info))
             x86_inject_page_fault(v, va, 3u | (v->arch.kernel_mode ? 0 : PF_USER));
         return;
     case FAULT_CRASH:

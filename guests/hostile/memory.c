@@ -97,6 +97,8 @@ static void forged_entries(void)
     };
 
     trap_set_handler(14, skip);
+    hypercall_vm_assist(VMASST_CMD_enable,
+                        VMASST_TYPE_writable_pagetables); /* or all are refused */
     uint64_t *e = scratch_entry();
     unsigned i = (unsigned)start_option_u64("entry", 0) % (sizeof forged / sizeof forged[0]);
 

@@ -29,6 +29,7 @@
 struct xen_domctl;
 struct xen_sysctl;
 struct xen_platform_op;
+struct penumbra_op;
 
 /* The general form, for hypercalls that have no stub here. Unused arguments are 0. */
 static inline long hypercall_raw(unsigned long nr, unsigned long a1, unsigned long a2,
@@ -159,6 +160,12 @@ static inline long hypercall_domctl(struct xen_domctl *op)
 static inline long hypercall_sysctl(struct xen_sysctl *op)
 {
     return hypercall_raw(__HYPERVISOR_sysctl, HYPERCALL_ARG(op), 0, 0, 0);
+}
+
+/* Penumbra's own, <hv/public/penumbra.h>, dom0 only; -XEN_ENOSYS elsewhere. */
+static inline long hypercall_arch_2(struct penumbra_op *op)
+{
+    return hypercall_raw(__HYPERVISOR_arch_2, HYPERCALL_ARG(op), 0, 0, 0);
 }
 
 static inline long hypercall_platform_op(struct xen_platform_op *op)

@@ -21,6 +21,7 @@
 
 #include "cpu.h"
 #include "ldt.h"
+#include "pagetable.h"
 
 #define MS 1000000UL
 
@@ -352,7 +353,7 @@ static const struct {
     {"wall clock", check_wall_clock}, {"xcr0", check_xcr0},
     {"vcpu ports", check_vcpu_ports}, {"ldt", check_ldt},
     {"ldt pages", check_ldt_pages},   {"ldt user", check_ldt_user},
-    {"ldt vcpus", check_ldt_vcpus},
+    {"ldt vcpus", check_ldt_vcpus},   {"table stores", check_table_stores},
 };
 
 int main(void)

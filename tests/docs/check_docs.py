@@ -167,6 +167,7 @@ OPERATIONS = [
     ("33 `physdev_op`", "PHYSDEVOP_", ["hv/physdev.c"]),
     ("35 `sysctl`", "XEN_SYSCTL_(?!PHYSCAP|PERFCOP|CPUPOOL|SCHEDOP|INTERFACE)",
      ["hv/sysctl.c:dispatch"]),
+    ("50 `arch_2`", "PENUMBRA_OP_", ["hv/penumbra_op.c:dispatch"]),
     ("36 `domctl`", "XEN_DOMCTL_(?!GRANT|SCHEDOP|INTERFACE)", ["hv/domctl.c:living", "hv/domctl.c:dispatch"]),
 ]
 
@@ -203,6 +204,7 @@ ERRORS = {
     "io/msix.c": "33",
     "io/pci_device.c": "33",
     "hv/platform.c": "7",
+    "hv/penumbra_op.c": "50",
     "hv/domctl.c": "36",
     "hv/domctl_vcpu.c": "36",
     "hv/sysctl.c": "35",

@@ -36,7 +36,7 @@ unit_devtree_LIBS := -lfdt
 unit_pci := $(addprefix io/,pci.c pci_device.c msix.c irq.c mmio.c)
 mm_base  := mm/frame.c mm/heap.c mm/tlb.c tests/unit/fake_arch.c
 mm_all   := $(mm_base) $(addprefix mm/,paging.c p2m.c m2p.c rmap.c shadow.c shadow_pool.c \
-                shadow_update.c shadow_fault.c walk.c alias.c audit.c)
+                shadow_update.c shadow_fault.c walk.c alias.c audit.c inspect.c)
 unit_frame := $(mm_base)
 unit_heap  := $(mm_base)
 unit_p2m   := $(mm_all)
@@ -49,6 +49,8 @@ unit_control := $(addprefix hv/,domctl.c domctl_vcpu.c control.c sysctl.c sysctl
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_shadow_frames := $(unit_shadow)
+unit_inspect := $(unit_shadow) mm/guest.c hv/penumbra_op.c
+unit_store_mode :=
 unit_wfq := sched/wfq.c
 unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c

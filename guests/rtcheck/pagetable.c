@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "pagetable.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <rt/hypercall.h>
+#include <rt/mm.h>
+#include <rt/pt.h>
+#include <rt/start.h>
+#include <rt/trap.h>
+
+#define SCRATCH 0x0000300000000000ul /* the address whose entry is stored to */
+#define ALIAS   0x0000310000000000ul /* where its table is mapped writable */
+
+static unsigned faults;
+static unsigned long fault_address, fault_error;
+
+static bool skip_fault(struct trap_regs *regs)
+{
+    faults++;
+    fault_address = trap_fault_address();
+    fault_error = regs->error;
+    regs->rip = regs->rbx;
+    return true;
+}
+
+/* Stores of `value` over `old`, one function for each form. A fault goes on behind it. */
+typedef void (*store_fn)(volatile uint64_t *entry, uint64_t old, uint64_t value);
+
+static void store_mov(volatile uint64_t *entry, uint64_t old, uint64_t value)
+{
+    (void)old;
+    asm volatile("lea 1f(%%rip), %%rbx\n\tmovq %1, (%0)\n1:"
+                 :
+                 : "r"(entry), "r"(value)
+                 : "rbx", "memory");
+}
+
+static void store_xchg(volatile uint64_t *entry, uint64_t old, uint64_t value)
+{
+    (void)old;
+    asm volatile("lea 1f(%%rip), %%rbx\n\txchgq %0, (%1)\n1:"
+                 : "+r"(value)
+                 : "r"(entry)
+                 : "rbx", "memory");
+}
+
+static void store_cmpxchg(volatile uint64_t *entry, uint64_t old, uint64_t value)
+{
+    asm volatile("lea 1f(%%rip), %%rbx\n\tlock cmpxchgq %2, (%1)\n1:"
+                 : "+a"(old)
+                 : "r"(entry), "r"(value)
+                 : "rbx", "memory", "cc");
+}
+
+/* By two steps, as no bits are left out by either: all bits of both, then those of the new one. */
+static void store_logic(volatile uint64_t *entry, uint64_t old, uint64_t value)
+{
+    (void)old;
+    asm volatile("lea 1f(%%rip), %%rbx\n\tlock orq %1, (%0)\n\tlock andq %1, (%0)\n1:"
+                 :
+                 : "r"(entry), "r"(value)
+                 : "rbx", "memory", "cc");
+}
+
+static const struct {
+    const char *name;
+    store_fn store;
+} forms[] = {
+    {"mov", store_mov},
+    {"xchg", store_xchg},
+    {"cmpxchg", store_cmpxchg},
+    {"or, and", store_logic},
+};
+
+static uint64_t entries[2]; /* of two pages with different content */
+
+/* Both entries in turn, by each form, through `entry`; the address below has to follow. */
+static bool stores_work(volatile uint64_t *entry)
+{
+    volatile uint64_t *page = (volatile uint64_t *)SCRATCH;
+
+    for (unsigned i = 0; i < sizeof(forms) / sizeof(*forms); i++)
+        for (unsigned n = 0; n < 2; n++) {
+            faults = 0;
+            forms[i].store(entry, entries[1 - n], entries[n]);
+            pt_flush_all();
+            if (faults || (*entry & PTE_ADDR) != (entries[n] & PTE_ADDR) || *page != n) {
+                printf("rtcheck: %s to a page table: %u faults, entry %lx\n", forms[i].name, faults,
+                       (unsigned long)*entry);
+                return false;
+            }
+        }
+    return true;
+}
+
+static bool store_faults(volatile uint64_t *entry)
+{
+    faults = 0;
+    store_mov(entry, entries[1], entries[0]);
+    if (faults == 1 && fault_address == (unsigned long)entry && (fault_error & 3) == 3 &&
+        (*entry & PTE_ADDR) == (entries[1] & PTE_ADDR))
+        return true;
+    printf("rtcheck: a store to a read-only page table: %u faults, entry %lx\n", faults,
+           (unsigned long)*entry);
+    return false;
+}
+
+/* The entry of SCRATCH, in a table that is in use; NULL: no memory. */
+static uint64_t *set_up(void *pages[2])
+{
+    uint64_t *entry = pt_walk(pt_kernel_root(), SCRATCH, true);
+
+    for (uint64_t n = 0; n < 2; n++) {
+        pages[n] = page_alloc(0);
+        if (!pages[n])
+            return NULL;
+        *(uint64_t *)pages[n] = n;
+        entries[n] = virt_to_mfn(pages[n]) << 12 | PTE_KERNEL | PTE_US;
+    }
+    if (!entry || pt_write(entry, entries[1]) < 0 || *(volatile uint64_t *)SCRATCH != 1)
+        return NULL;
+    return entry;
+}
+
+static bool assisted_stores(uint64_t *entry)
+{
+    bool ok;
+
+    if (hypercall_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables))
+        return false;
+    ok = start_option_u64("stores", 1) ? stores_work(entry) : store_faults(entry);
+    return hypercall_vm_assist(VMASST_CMD_disable, VMASST_TYPE_writable_pagetables) == 0 && ok;
+}
+
+/* Xen has no such mappings: then there is nothing to see. */
+static bool writable_mapping(const uint64_t *entry)
+{
+    uint64_t *alias_entry = pt_walk(pt_kernel_root(), ALIAS, true);
+    unsigned long offset = (unsigned long)entry & (PAGE_SIZE - 1);
+    bool ok;
+
+    if (!alias_entry)
+        return false;
+    if (pt_write(alias_entry, virt_to_mfn(entry) << 12 | PTE_KERNEL | PTE_US) < 0)
+        return true;
+    ok = stores_work((volatile uint64_t *)(ALIAS + offset));
+    return pt_write(alias_entry, 0) == 0 && ok;
+}
+
+bool check_table_stores(void)
+{
+    void *pages[2] = {NULL, NULL};
+    uint64_t *entry = set_up(pages);
+    bool ok;
+
+    if (!entry)
+        return false;
+    trap_set_handler(14, skip_fault);
+    ok = store_faults(entry) && assisted_stores(entry) && store_faults(entry) &&
+         writable_mapping(entry);
+    trap_set_handler(14, NULL);
+    ok &= pt_write(entry, 0) == 0;
+    pt_flush_all();
+    for (unsigned n = 0; n < 2; n++)
+        page_free(pages[n], 0);
+    return ok;
+}
