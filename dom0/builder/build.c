@@ -15,6 +15,7 @@
 #include "dom0/builder/elfimage.h"
 #include "dom0/builder/guestmem.h"
 #include "dom0/builder/layout.h"
+#include "dom0/builder/penumbra.h"
 #include "dom0/builder/sysctl.h"
 #include "dom0/config/xlcfg.h"
 #include "dom0/fs/vfs.h"
@@ -429,12 +430,29 @@ static int set_share(struct build *b)
     return rc < 0 ? fail(b, rc, "setting cpu_weight and cap") : 0;
 }
 
+/* A hypervisor that knows no modes has the default's effect. */
+static int set_store_mode(struct build *b)
+{
+    int rc = 0;
+
+    if (b->cfg->store_mode != PENUMBRA_STORES_emulate)
+        rc = penumbra_set_store_mode(b->result.domid, b->cfg->store_mode);
+    if (rc == -XEN_ENOSYS) {
+        cfg_error_set(b->err,
+                      "%s: pagetable_writes: this hypervisor has no such modes: leave it out",
+                      b->cfg->name);
+        return rc;
+    }
+    return rc < 0 ? fail(b, rc, "setting pagetable_writes") : 0;
+}
+
 static int (*const steps[])(struct build *b) = {
-    open_files,   plan,           check_memory,        create,
-    set_limits,   set_memory_map, set_shadow_pool,     make_channels,
-    populate,     load_files,     write_p2m,           write_start_info,
-    write_tables, mask_events,    fill_hypercall_page, pin_tables,
-    seed_grants,  set_registers,  set_affinity,        set_share,
+    open_files,     plan,           check_memory,        create,
+    set_limits,     set_memory_map, set_shadow_pool,     make_channels,
+    populate,       load_files,     write_p2m,           write_start_info,
+    write_tables,   mask_events,    fill_hypercall_page, pin_tables,
+    seed_grants,    set_registers,  set_affinity,        set_share,
+    set_store_mode,
 };
 
 int build_domain(const struct xlcfg *cfg, struct build_result *result, struct cfg_error *err)

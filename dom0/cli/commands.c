@@ -15,6 +15,8 @@ const struct command commands[] = {
     {"console", "[--log] DOMAIN", "talk to a domain's console; Ctrl-] leaves",
      "  --log  show what the console has printed so far, of a domain that is gone too\n",
      cmd_console, COMPLETE_DOMAIN},
+    {"counters", "[DOMAIN [KEY]]", "show what a domain's page tables cost, or all domains'",
+     "  With KEY, the value of that line alone.\n", cmd_counters, COMPLETE_DOMAIN},
     {"create", "[-c] [-p] FILE [key=value...]", "make a domain from a configuration",
      "  FILE is a path, or NAME for " CLI_CONFIG "/NAME.cfg. key=value words override it.\n"
      "  -c  go to its console at once\n"
@@ -43,6 +45,16 @@ const struct command commands[] = {
     {"pause", "DOMAIN...", "stop domains' vCPUs", NULL, cmd_pause, COMPLETE_DOMAIN},
     {"poweroff", "", "end all domains and switch the machine off", NULL, cmd_poweroff,
      COMPLETE_NONE},
+    {"pt", "DOMAIN ADDRESS [--vcpu N] [--user]", "follow an address through a domain's page tables",
+     "  ADDRESS is hexadecimal.\n"
+     "  --vcpu N  in the tables of that vCPU, not of number 0\n"
+     "  --user    in those of its user mode, not of its kernel\n",
+     cmd_pt, COMPLETE_DOMAIN},
+    {"pt-mode", "DOMAIN [emulate|drop|refuse]", "show or set how stores to page tables are caught",
+     "  emulate  known instructions are emulated\n"
+     "  drop     the table's shadow is dropped and made again when it is used\n"
+     "  refuse   as drop; a store through a read-only entry is the guest's own page fault\n",
+     cmd_pt_mode, COMPLETE_DOMAIN},
     {"reboot", "[-w] DOMAIN...", "ask domains to restart", "  -w  wait until they have ended\n",
      cmd_reboot, COMPLETE_DOMAIN},
     {"rm", "FILE...", "remove files", NULL, cmd_rm, COMPLETE_FILE},

@@ -7,6 +7,7 @@
 
 #include "dom0/config/cpulist.h"
 #include "dom0/config/nearest.h"
+#include "hv/public/penumbra.h"
 
 /*
  * One known key. `set` gets the value; `offset` and `limit` are for the setters that serve several
@@ -150,6 +151,45 @@ static int set_action(struct xlcfg *cfg, const struct key *key, const struct cfg
     return -XEN_EINVAL;
 }
 
+static const char *const store_modes[] = {
+    [PENUMBRA_STORES_emulate] = "emulate",
+    [PENUMBRA_STORES_drop] = "drop",
+    [PENUMBRA_STORES_refuse] = "refuse",
+};
+
+int xlcfg_store_mode(const char *word)
+{
+    for (unsigned i = 0; i < PENUMBRA_STORES_MODES; i++)
+        if (!strcmp(word, store_modes[i]))
+            return (int)i;
+    return -1;
+}
+
+const char *xlcfg_store_mode_name(unsigned mode)
+{
+    return mode < PENUMBRA_STORES_MODES ? store_modes[mode] : "unknown";
+}
+
+static int set_store_mode(struct xlcfg *cfg, const struct key *key,
+                          const struct cfgtext_value *value, struct cfg_error *err)
+{
+    const char *text = value->items[0];
+    int mode;
+
+    if (value->kind != CFGTEXT_STRING)
+        return bad(err, key, "a string in quotes is wanted, such as \"emulate\"");
+    mode = xlcfg_store_mode(text);
+    if (mode < 0) {
+        cfg_error_set(
+            err, "%s: unknown word \"%.32s\", did you mean \"%s\"? Known are " XLCFG_STORE_MODES,
+            key->name, text,
+            nearest_word(text, store_modes, PENUMBRA_STORES_MODES, sizeof store_modes[0]));
+        return -XEN_EINVAL;
+    }
+    cfg->store_mode = (unsigned)mode;
+    return 0;
+}
+
 static int set_cpus(struct xlcfg *cfg, const struct key *key, const struct cfgtext_value *value,
                     struct cfg_error *err)
 {
@@ -253,6 +293,7 @@ static const struct key keys[] = {
     {ACTION_KEY(on_reboot)},
     {ACTION_KEY(on_crash)},
     {"uuid", set_uuid, 0, 0},
+    {"pagetable_writes", set_store_mode, 0, 0},
 };
 
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
@@ -305,6 +346,7 @@ void xlcfg_init(struct xlcfg *cfg)
 {
     memset(cfg, 0, sizeof *cfg);
     cfg->vcpus = 1;
+    cfg->store_mode = PENUMBRA_STORES_emulate;
     cfg->on_poweroff = XLCFG_DESTROY;
     cfg->on_reboot = XLCFG_RESTART;
     cfg->on_crash = XLCFG_DESTROY;

@@ -39,6 +39,9 @@ enum xlcfg_action {
     XLCFG_PRESERVE,       /* keep the dead one for a look */
 };
 
+/* How the domain's stores to its page tables are caught: the words of PENUMBRA_STORES_*. */
+#define XLCFG_STORE_MODES "emulate, drop, refuse"
+
 struct xlcfg {
     char name[XLCFG_NAME_MAX];
     char kernel[XLCFG_PATH_MAX];
@@ -53,11 +56,16 @@ struct xlcfg {
     uint64_t affinity[XLCFG_VCPUS_MAX]; /* per vCPU, bit n: may run on CPU n; 0: anywhere */
     unsigned cpu_weight;                /* 1 to 65535, 0: the scheduler's default */
     unsigned cap;                       /* percent of one CPU, 0: none */
+    unsigned store_mode;                /* PENUMBRA_STORES_* */
     enum xlcfg_action on_poweroff, on_reboot, on_crash;
     uint8_t uuid[16]; /* all zero: to be chosen */
     struct diskspec disks[XLCFG_DISKS_MAX];
     unsigned disk_count;
 };
+
+/* PENUMBRA_STORES_* of a word, -1 if there is none; and the word. */
+int xlcfg_store_mode(const char *word);
+const char *xlcfg_store_mode_name(unsigned mode);
 
 /* Set every key to its default. */
 void xlcfg_init(struct xlcfg *cfg);

@@ -14,6 +14,7 @@
 #include "dom0/config/cpulist.h"
 #include "dom0/config/nearest.h"
 #include "dom0/config/xlcfg.h"
+#include "hv/public/penumbra.h"
 
 static const char sample[] = "# a guest\n"
                              "name = \"web1\"   # its name\n"
@@ -122,7 +123,22 @@ static void test_defaults(void **state)
     assert_int_equal(cfg.cpu_weight, 0);
     assert_int_equal(cfg.affinity[0], 0);
     assert_int_equal(cfg.on_reboot, XLCFG_RESTART);
+    assert_int_equal(cfg.store_mode, PENUMBRA_STORES_emulate);
     assert_string_equal(cfg.cmdline, "");
+}
+
+static void test_store_modes(void **state)
+{
+    (void)state;
+    for (unsigned mode = 0; mode < PENUMBRA_STORES_MODES; mode++) {
+        char text[96];
+
+        snprintf(text, sizeof text, "name='a'\nkernel='k'\nmemory=8\npagetable_writes='%s'",
+                 xlcfg_store_mode_name(mode));
+        assert_int_equal(load(text), 0);
+        assert_int_equal(cfg.store_mode, mode);
+    }
+    assert_string_equal(xlcfg_store_mode_name(PENUMBRA_STORES_MODES), "unknown");
 }
 
 static void test_later_setting_wins(void **state)
@@ -178,6 +194,8 @@ static void test_key_errors(void **state)
     refuse("name = 'Domain-0'", "cannot be a name");
     refuse("on_crash = 'coredump-restart'", "core dumps do not exist here: write \"restart\"");
     refuse("on_crash = 'restrt'", "did you mean \"restart\"");
+    refuse("pagetable_writes = 'drap'", "unknown word \"drap\", did you mean \"drop\"? Known are");
+    refuse("pagetable_writes = 1", "a string in quotes is wanted");
     refuse("cpus = '4-2'", "bad CPU list");
     refuse("cpus = '1,^1'", "leaves no CPU");
     refuse("uuid = '0123'", "a UUID is wanted");
@@ -354,12 +372,19 @@ static void test_random_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_file),        cmocka_unit_test(test_shadow_pool),
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_later_setting_wins),
-        cmocka_unit_test(test_per_vcpu_affinity), cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_key_errors),        cmocka_unit_test(test_missing_keys),
-        cmocka_unit_test(test_overrides),         cmocka_unit_test(test_cpulist),
-        cmocka_unit_test(test_nearest),           cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_whole_file),
+        cmocka_unit_test(test_shadow_pool),
+        cmocka_unit_test(test_store_modes),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_later_setting_wins),
+        cmocka_unit_test(test_per_vcpu_affinity),
+        cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_key_errors),
+        cmocka_unit_test(test_missing_keys),
+        cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_cpulist),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_random_words),
     };
 

@@ -51,6 +51,7 @@ unit_shadow_random := $(unit_shadow)
 unit_shadow_frames := $(unit_shadow)
 unit_inspect := $(unit_shadow) mm/guest.c hv/penumbra_op.c
 unit_store_mode :=
+unit_ptwalk := dom0/cli/ptwalk.c
 unit_wfq := sched/wfq.c
 unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c
