@@ -13,7 +13,8 @@
 
 _Static_assert(P2M_HOLE == PENUMBRA_GFN_hole && P2M_RAM == PENUMBRA_GFN_ram &&
                    P2M_MMIO == PENUMBRA_GFN_mmio && P2M_SPECIAL == PENUMBRA_GFN_special &&
-                   P2M_GRANT == PENUMBRA_GFN_grant && P2M_FOREIGN == PENUMBRA_GFN_foreign,
+                   P2M_GRANT == PENUMBRA_GFN_grant && P2M_FOREIGN == PENUMBRA_GFN_foreign &&
+                   P2M_SHARED == PENUMBRA_GFN_shared,
                "types of gfns are told as they are");
 _Static_assert(LEVELS == 4, "a walk has four steps");
 
@@ -66,6 +67,8 @@ static void describe(const struct paging *p, gfn_t gfn, struct penumbra_frame *f
     f->writable = r->writable;
     if (r->word & GFN_READONLY)
         f->flags |= PENUMBRA_FRAME_readonly;
+    if (r->word & GFN_LOGGED)
+        f->flags |= PENUMBRA_FRAME_logged;
     if (!record_is_ram(r))
         return;
     f->aliases = r->aliases;
@@ -101,9 +104,9 @@ void paging_walk(struct paging *p, const struct paging_vcpu *pv, struct penumbra
         *step = (struct penumbra_step){0};
         describe(p, gfn, &step->table);
         w->steps++;
-        if (!record_is_ram(r)) /* no table: what leads here is a mistake of the guest's */
-            return;
-        const struct shadow *s = record_shadow(r, level);
+        if (!r || (record_type(r) != P2M_RAM && record_type(r) != P2M_SHARED))
+            return; /* no table: what leads here is a mistake of the guest's */
+        const struct shadow *s = record_is_ram(r) ? record_shadow(r, level) : NULL;
         step->entry = walk_read_entry(r, slot);
         if (s) {
             step->shadow = mfn_to_maddr(s->mfn);

@@ -210,7 +210,7 @@ char *ptwalk_note(const struct penumbra_walk *w, unsigned i, char buf[PTWALK_TEX
     unsigned level = level_of(i);
     const char *why;
 
-    if (step->table.type != PENUMBRA_GFN_ram)
+    if (step->table.type != PENUMBRA_GFN_ram && step->table.type != PENUMBRA_GFN_shared)
         return say(buf, "no page table: not the domain's own memory");
     if (!(step->entry & ENTRY_P))
         return say(buf, "the guest maps nothing here");

@@ -63,13 +63,21 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct penumbra_walk walk_of(vaddr_t va)
+/* Of a world that is not as it should be. */
+static struct penumbra_walk walk_unchecked(vaddr_t va)
 {
     struct penumbra_walk walk = {.va = va};
 
     paging_lock(w.p);
     paging_walk(w.p, &w.v[0], &walk);
     paging_unlock(w.p);
+    return walk;
+}
+
+static struct penumbra_walk walk_of(vaddr_t va)
+{
+    struct penumbra_walk walk = walk_unchecked(va);
+
     check_world();
     return walk;
 }
@@ -198,6 +206,9 @@ static void test_frames_of_others(void **state)
     assert_int_equal(walk_of(VA).leaf.flags, PENUMBRA_FRAME_held);
     paging_release(&hold);
     assert_int_equal(walk_of(VA).leaf.flags, 0);
+    p2m_record(w.p, 20)->word |= GFN_LOGGED;
+    assert_int_equal(walk_unchecked(VA).leaf.flags, PENUMBRA_FRAME_logged);
+    p2m_record(w.p, 20)->word &= ~GFN_LOGGED;
 
     mfn_t mfn = paging_alias_get(w.other, gfn_of(3), true);
     paging_lock(w.p);
@@ -209,11 +220,7 @@ static void test_frames_of_others(void **state)
     assert_int_equal(walk.leaf.flags, PENUMBRA_FRAME_readonly);
     assert_int_equal(walk.step[3].table.aliases, 1);
     guest_page(L1)[6] = peek(L1, 5); /* behind the shadow's back: only to look */
-    struct penumbra_walk wrong = {.va = VA + 2 * PAGE_SIZE};
-    paging_lock(w.p);
-    paging_walk(w.p, &w.v[0], &wrong);
-    paging_unlock(w.p);
-    assert_true(wrong.leaf.flags & PENUMBRA_FRAME_elsewhere);
+    assert_true(walk_unchecked(VA + 2 * PAGE_SIZE).leaf.flags & PENUMBRA_FRAME_elsewhere);
     guest_page(L1)[6] = 0;
 }
 

@@ -100,6 +100,8 @@ static void test_ends(void **state)
     note_has(&w, 2, "large page");
     w.step[2].table.type = PENUMBRA_GFN_hole;
     note_has(&w, 2, "no page table");
+    w.step[2].table.type = PENUMBRA_GFN_shared; /* of its own as soon as it is walked */
+    note_has(&w, 2, "large page");
     w.step[3].entry |= PS; /* PAT at level 1 */
     note_has(&w, 3, "");
 }
