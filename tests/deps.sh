@@ -5,7 +5,7 @@
 set -eu
 
 packages="gcc make libc6-dev libxen-dev libfdt-dev libcmocka-dev device-tree-compiler
-    qemu-system-x86 qemu-utils grub-pc-bin grub-common xorriso mtools e2fsprogs
+    qemu-system-x86 qemu-utils grub-pc-bin grub-common xorriso mtools e2fsprogs gzip xz-utils zstd
     python3 python3-pytest python3-pexpect $*"
 check=false
 case " $packages " in *" --check "*) check=true ;; esac

@@ -14,6 +14,7 @@
 #include "dom0/builder/domctl.h"
 #include "dom0/builder/elfimage.h"
 #include "dom0/builder/guestmem.h"
+#include "dom0/builder/kerneldisk.h"
 #include "dom0/builder/layout.h"
 #include "dom0/builder/penumbra.h"
 #include "dom0/builder/sysctl.h"
@@ -27,7 +28,8 @@
 struct build {
     const struct xlcfg *cfg;
     struct cfg_error *err;
-    struct vfs_file *kernel, *ramdisk;
+    struct kernelfile kernel;
+    struct vfs_file *ramdisk;
     struct elfimage image;
     struct layout layout;
     struct guestmem memory;
@@ -43,37 +45,27 @@ static int fail(struct build *b, int rc, const char *what)
     return rc;
 }
 
-static int open_file(struct build *b, const char *what, const char *path, struct vfs_file **file)
-{
-    int rc = vfs_open(path, VFS_READ, b->cfg->name, file);
-
-    if (rc < 0)
-        cfg_error_set(b->err, "%s %s: %s", what, path, vfs_strerror(rc));
-    return rc;
-}
-
 static int open_files(struct build *b)
 {
-    int rc = open_file(b, "kernel", b->cfg->kernel, &b->kernel);
+    int rc = kerneldisk_open(&b->kernel, b->cfg->kernel, b->cfg->name, b->err);
 
-    if (rc == 0 && b->cfg->ramdisk[0])
-        rc = open_file(b, "ramdisk", b->cfg->ramdisk, &b->ramdisk);
+    if (rc == 0 && b->cfg->ramdisk[0]) {
+        rc = vfs_open(b->cfg->ramdisk, VFS_READ, b->cfg->name, &b->ramdisk);
+        if (rc < 0)
+            cfg_error_set(b->err, "ramdisk %s: %s", b->cfg->ramdisk, vfs_strerror(rc));
+    }
     return rc;
 }
 
-/* elfimage's way to the file. */
-static int read_kernel(void *ctx, uint64_t offset, void *buf, size_t len)
+static int unpack_kernel(struct build *b)
 {
-    int64_t got = vfs_pread(ctx, buf, len, offset);
-
-    return got < 0 ? (int)got : (size_t)got == len ? 0 : -XEN_EIO;
+    return kernelfile_unpack(&b->kernel, &kerneldisk_host, b->err);
 }
 
 static int plan(struct build *b)
 {
-    const struct elfimage_file file = {b->cfg->kernel, vfs_size(b->kernel), read_kernel, b->kernel};
     uint64_t ramdisk = b->ramdisk ? vfs_size(b->ramdisk) : 0;
-    int rc = elfimage_parse(&file, &b->image, b->err);
+    int rc = elfimage_parse(&b->kernel.elf, &b->image, b->err);
 
     if (rc < 0)
         return rc;
@@ -187,11 +179,19 @@ static int populate(struct build *b)
     return rc < 0 ? fail(b, rc, "clearing its memory") : 0;
 }
 
+static int read_ramdisk(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+    int64_t got = vfs_pread(ctx, buf, len, offset);
+
+    return got < 0 ? (int)got : (size_t)got == len ? 0 : -XEN_EIO;
+}
+
 /*
  * Copy a part of a file to byte offset `at` of the guest's memory. By way of a buffer of our own,
  * since a disk driver can use addresses of our own pages only.
  */
-static int load(struct build *b, struct vfs_file *file, uint64_t offset, uint64_t at, uint64_t len)
+static int load(struct build *b, const struct elfimage_file *file, uint64_t offset, uint64_t at,
+                uint64_t len)
 {
     char *buf = malloc(COPY_BYTES);
     int rc = buf ? 0 : -XEN_ENOMEM;
@@ -199,7 +199,7 @@ static int load(struct build *b, struct vfs_file *file, uint64_t offset, uint64_
     while (rc == 0 && len) {
         size_t part = len < COPY_BYTES ? (size_t)len : COPY_BYTES;
 
-        rc = read_kernel(file, offset, buf, part);
+        rc = file->read(file->ctx, offset, buf, part);
         if (rc == 0)
             rc = guestmem_write(&b->memory, at, buf, part);
         offset += part;
@@ -210,23 +210,32 @@ static int load(struct build *b, struct vfs_file *file, uint64_t offset, uint64_
     return rc;
 }
 
-static int load_files(struct build *b)
+static int load_kernel(struct build *b)
 {
-    uint64_t at = b->layout.ramdisk_pfn << PAGE_SHIFT;
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < b->image.segment_count; i++) {
         const struct elfimage_segment *s = &b->image.segments[i];
 
-        rc = load(b, b->kernel, s->offset, s->start, s->file_size);
+        rc = load(b, &b->kernel.elf, s->offset, s->start, s->file_size);
     }
     if (rc < 0)
         return fail(b, rc, "reading the kernel");
+    kerneldisk_close(&b->kernel); /* its memory is of use for what follows */
+    return 0;
+}
+
+static int load_ramdisk(struct build *b)
+{
+    const struct elfimage_file file = {.read = read_ramdisk, .ctx = b->ramdisk};
+    uint64_t at = b->layout.ramdisk_pfn << PAGE_SHIFT;
+    int rc;
+
     if (!b->ramdisk)
         return 0;
     rc = guestmem_write(&b->memory, at, NULL, b->layout.ramdisk_pages << PAGE_SHIFT);
     if (rc == 0)
-        rc = load(b, b->ramdisk, 0, at, vfs_size(b->ramdisk));
+        rc = load(b, &file, 0, at, vfs_size(b->ramdisk));
     return rc < 0 ? fail(b, rc, "reading the ramdisk") : 0;
 }
 
@@ -447,11 +456,28 @@ static int set_store_mode(struct build *b)
 }
 
 static int (*const steps[])(struct build *b) = {
-    open_files,     plan,           check_memory,        create,
-    set_limits,     set_memory_map, set_shadow_pool,     make_channels,
-    populate,       load_files,     write_p2m,           write_start_info,
-    write_tables,   mask_events,    fill_hypercall_page, pin_tables,
-    seed_grants,    set_registers,  set_affinity,        set_share,
+    open_files,
+    unpack_kernel,
+    plan,
+    check_memory,
+    create,
+    set_limits,
+    set_memory_map,
+    set_shadow_pool,
+    make_channels,
+    populate,
+    load_kernel,
+    load_ramdisk,
+    write_p2m,
+    write_start_info,
+    write_tables,
+    mask_events,
+    fill_hypercall_page,
+    pin_tables,
+    seed_grants,
+    set_registers,
+    set_affinity,
+    set_share,
     set_store_mode,
 };
 
@@ -474,8 +500,7 @@ int build_domain(const struct xlcfg *cfg, struct build_result *result, struct cf
         *result = b->result;
     layout_free(&b->layout);
     guestmem_free(&b->memory);
-    if (b->kernel)
-        vfs_close(b->kernel);
+    kerneldisk_close(&b->kernel);
     if (b->ramdisk)
         vfs_close(b->ramdisk);
     free(b);

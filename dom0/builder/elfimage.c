@@ -49,35 +49,28 @@ static int read_at(struct parse *p, uint64_t offset, void *buf, size_t len, cons
     return rc;
 }
 
-/* Say what a file is that is no ELF, where its first bytes tell. */
+/* Say what a file is that is no ELF, where its first bytes tell. Compressed ones and bzImages are
+ * unpacked before they come here. */
 static int refuse_magic(struct parse *p, const unsigned char *head, size_t len)
 {
     static const struct {
-        const char *magic;
-        unsigned len;
-        const char *what;
+        const char *magic, *what;
     } known[] = {
-        {"\x1f\x8b", 2, "compressed with gzip: unpack it first"},
-        {"\xfd"
-         "7zXZ",
-         5, "compressed with xz: unpack it first"},
-        {"\x28\xb5\x2f\xfd", 4, "compressed with zstd: unpack it first"},
-        {"BZh", 3, "compressed with bzip2: unpack it first"},
-        {"#!", 2, "a script: give the kernel's ELF file"},
+        {"#!", "a script: give the kernel's ELF file"},
+        {"070701", "a cpio archive, as ramdisks are: give it as ramdisk"},
+        {"!<arch>", "an archive or a package: unpack it on the host"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (len >= known[i].len && !memcmp(head, known[i].magic, known[i].len))
+        if (len >= strlen(known[i].magic) && !memcmp(head, known[i].magic, strlen(known[i].magic)))
             return refuse(p, "kernel %s is %s", p->file->name, known[i].what);
-    if (len >= 0x206 && !memcmp(head + 0x202, "HdrS", 4))
-        return refuse(p, "kernel %s is a Linux bzImage: give the unpacked vmlinux", p->file->name);
     return refuse(p, "kernel %s is no ELF file: give a kernel built for Xen PV (ELF64, x86-64)",
                   p->file->name);
 }
 
 static int read_header(struct parse *p)
 {
-    unsigned char head[0x206];
+    unsigned char head[sizeof(Elf64_Ehdr)];
     size_t len = p->file->size < sizeof head ? (size_t)p->file->size : sizeof head;
     const Elf64_Ehdr *h = &p->header;
     int rc = read_at(p, 0, head, len, "headers");
