@@ -139,7 +139,7 @@ static bool find_slot(struct vcpu *v, uint64_t host_addr, unsigned flags, struct
         return shadow_find_l1(p, &v->paging, host_addr, &slot->table, &slot->offset) == 0;
     slot->table = gfn_of(host_addr >> PAGE_SHIFT);
     slot->offset = host_addr & ~PAGE_MASK;
-    return host_addr % sizeof(uint64_t) == 0 && p2m_lookup(p, slot->table).type == P2M_RAM;
+    return host_addr % sizeof(uint64_t) == 0 && p2m_is_memory(p, slot->table);
 }
 
 static uint64_t host_entry(const struct grant_track *t, uint32_t flags)

@@ -293,7 +293,7 @@ static long pin(struct domain *d, gfn_t gfn, unsigned level)
     long err = 0;
 
     paging_lock(d->paging);
-    if (p2m_lookup(d->paging, gfn).type != P2M_RAM)
+    if (!p2m_is_memory(d->paging, gfn))
         err = -XEN_EINVAL;
     else if (level)
         shadow_pin(d->paging, gfn, level);

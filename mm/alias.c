@@ -17,22 +17,31 @@
 #include <xen/errno.h>
 #include <xen/xen.h>
 
-#include "mm/tlb.h"
+/* Memory or special; a shared frame becomes the owner's alone even for reading, so that who borrows
+ * it sees what the owner writes later. */
+static bool may_lend(struct paging *owner, gfn_t gfn, bool readonly)
+{
+    struct gfn_record *r = p2m_record(owner, gfn.n);
+
+    if (!r || (!readonly && (r->word & GFN_READONLY)))
+        return false;
+    return record_type(r) == P2M_SPECIAL || record_own(owner, r, gfn) == 0;
+}
 
 mfn_t paging_alias_get(struct paging *owner, gfn_t gfn, bool readonly)
 {
     mfn_t mfn = INVALID_MFN;
 
     paging_lock(owner);
-    const struct gfn_record *r = p2m_record(owner, gfn.n);
-    if (r && (record_type(r) == P2M_RAM || record_type(r) == P2M_SPECIAL) &&
-        (readonly || !(r->word & GFN_READONLY))) {
+    if (may_lend(owner, gfn, readonly)) {
+        struct gfn_record *r = p2m_record(owner, gfn.n);
         struct frame *f = frame_of(record_mfn(r));
         if (frame_get(f, record_type(r) == P2M_RAM ? owner->domid : DOMID_XEN)) {
             mfn = record_mfn(r);
             if (!readonly) {
                 __atomic_fetch_add(&f->writers, 1, __ATOMIC_ACQ_REL);
                 shadow_drop(owner, gfn);
+                log_write(owner, r, gfn);
             }
         }
     }
@@ -45,14 +54,9 @@ void paging_alias_put(mfn_t mfn, bool readonly)
     struct frame *f = frame_of(mfn);
 
     if (!readonly) {
-        /* A TLB may still hold the writable mapping: whoever makes this frame a table waits for the
-         * stamp. */
-
-        uint64_t now = tlb_stamp(), old = __atomic_load_n(&f->stamp, __ATOMIC_RELAXED);
-
-        while (old < now && !__atomic_compare_exchange_n(&f->stamp, &old, now, true,
-                                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-            ;
+        /* A TLB may still hold the writable mapping: whoever makes this frame a table, or takes it
+         * for clean, waits for the stamp. */
+        frame_stamp(f);
         __atomic_fetch_sub(&f->writers, 1, __ATOMIC_ACQ_REL);
     }
     frame_put(f);
@@ -127,6 +131,8 @@ long shadow_update_foreign(struct paging *p, gfn_t table, unsigned offset, uint6
     uint64_t old, entry;
     gfn_t alias;
 
+    if (record_is_memory(r) && record_own(p, r, table))
+        return -XEN_ENOMEM;
     if (offset >= PAGE_SIZE || offset % 8 || !(flags_bits & PTE_P) || !can_hold_aliases(r))
         return -XEN_EINVAL;
     if (!record_protected(r) && !shadow_protect(p, r))
@@ -138,6 +144,7 @@ long shadow_update_foreign(struct paging *p, gfn_t table, unsigned offset, uint6
     r->aliases++;
     r->marks |= 1U << 1;
     entry = (flags_bits & ~PTE_ADDR) | alias.n << PAGE_SHIFT;
+    log_write(p, r, table);
 
     uint64_t *guest = frame_map(record_mfn(r));
     old = __atomic_exchange_n(&guest[slot], entry, __ATOMIC_SEQ_CST);

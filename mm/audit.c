@@ -5,6 +5,8 @@
  */
 #include "mm/paging_priv.h"
 
+#include <xen/xen.h>
+
 struct audit {
     struct paging *p;
     const char *wrong;
@@ -104,6 +106,26 @@ static void check_shadow(struct audit *a, const struct shadow *s)
         frame_unmap((void *)guest);
 }
 
+/* What may be written is dirty, what is clean cannot be; what is shared is nobody's alone. */
+static void check_memory(struct audit *a, const struct gfn_record *r, uint64_t gfn)
+{
+    bool clean = log_flag(a->p, gfn_of(gfn)), logged = r->word & GFN_LOGGED;
+    const struct frame *f = frame_of(record_mfn(r));
+
+    expect(a, !logged || record_is_ram(r), "log: a flag on what is no RAM");
+    expect(a, !logged || !r->writable, "log: a clean frame is writable");
+    expect(a, !logged || !f->writers, "log: a clean frame has other writers");
+    if (a->p->log.state == LOG_ON && record_is_ram(r))
+        expect(a, logged == clean, "log: flag and bit differ");
+    if (record_is_ram(r))
+        expect(a, f->owner == a->p->domid, "S2: memory of somebody else");
+    if (record_type(r) != P2M_SHARED)
+        return;
+    expect(a, f->owner == DOMID_COW && f->refs, "shared: the frame is somebody's");
+    expect(a, !f->writers, "shared: somebody may write it");
+    expect(a, !r->writable && !r->live && !r->aliases, "shared: written or a table");
+}
+
 static void check_record(struct audit *a, const struct gfn_record *r, uint64_t gfn)
 {
     unsigned writable = 0, live = 0, aliases = 0;
@@ -119,6 +141,8 @@ static void check_record(struct audit *a, const struct gfn_record *r, uint64_t g
     expect(a, record_type(r) != P2M_HOLE || !r->rmap, "S2: a hole is mapped");
     if (gfn >= GFN_WINDOW)
         return;
+    if (record_type(r) != P2M_HOLE)
+        check_memory(a, r, gfn);
     for (const struct shadow *s = r->shadows; s; s = s->sibling)
         live += s->live;
     expect(a, live == r->live, "count of followed shadows");
@@ -131,6 +155,17 @@ static void check_record(struct audit *a, const struct gfn_record *r, uint64_t g
         aliases += record_type(w) == P2M_FOREIGN && w->slot >> PAGE_SHIFT == gfn;
     }
     expect(a, aliases == r->aliases, "S6: count of aliases of a table");
+}
+
+/* A foreign alias is in its slot (S6). */
+static void check_alias(struct audit *a, const struct gfn_record *r, uint64_t gfn)
+{
+    const struct gfn_record *table = p2m_record(a->p, r->slot >> PAGE_SHIFT);
+    uint64_t entry = 0;
+
+    if (record_is_ram(table))
+        entry = walk_read_entry(table, r->slot % PAGE_SIZE / 8);
+    expect(a, (entry & PTE_P) && entry_gfn(entry) == gfn, "S6: an alias outlives its slot");
 }
 
 const char *paging_audit(struct paging *p)
@@ -162,7 +197,10 @@ const char *paging_audit(struct paging *p)
     for (uint64_t i = 0; i < p->window_limit && !a.wrong; i++) {
         const struct gfn_record *r = p2m_record(p, GFN_WINDOW + i);
         check_record(&a, r, GFN_WINDOW + i);
-        live_aliases += record_type(r) == P2M_FOREIGN;
+        if (record_type(r) == P2M_FOREIGN) {
+            check_alias(&a, r, GFN_WINDOW + i);
+            live_aliases++;
+        }
     }
     expect(&a, live_aliases == table_aliases, "S6: an alias without a slot");
     return a.wrong;

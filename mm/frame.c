@@ -261,6 +261,15 @@ bool frame_get(struct frame *f, uint16_t owner)
     return false;
 }
 
+void frame_stamp(struct frame *f)
+{
+    uint64_t now = tlb_stamp(), old = __atomic_load_n(&f->stamp, __ATOMIC_RELAXED);
+
+    while (old < now && !__atomic_compare_exchange_n(&f->stamp, &old, now, true, __ATOMIC_RELEASE,
+                                                     __ATOMIC_RELAXED))
+        ;
+}
+
 void frame_put(struct frame *f)
 {
     uint32_t before = __atomic_fetch_sub(&f->refs, 1, __ATOMIC_ACQ_REL);

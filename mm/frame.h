@@ -56,6 +56,9 @@ mfn_t frame_mfn(const struct frame *f);
 /* References. frame_get fails (false) if the frame is free or not owned by `owner`. */
 bool frame_get(struct frame *f, uint16_t owner);
 void frame_put(struct frame *f); /* frees and stamps with the last reference */
+/* A mapping of a frame that lives on went just now: who needs to know that nobody has it cached
+ * waits for f->stamp. */
+void frame_stamp(struct frame *f);
 
 uint64_t frame_free_count(void);
 uint64_t frame_total_count(void); /* RAM frames known, used or free */

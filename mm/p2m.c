@@ -55,6 +55,8 @@ long p2m_set_max(struct paging *p, uint64_t max_frames)
     if (max_frames > GFN_LIMIT)
         return -XEN_EINVAL;
     if (!(p->flags & PAGING_DIRECT) && chunks > have) {
+        if (log_grow(p, max_frames))
+            return -XEN_ENOMEM;
         struct gfn_record **bigger = heap_calloc(chunks + 1, sizeof *bigger);
         if (!bigger)
             return -XEN_ENOMEM;
@@ -92,13 +94,12 @@ struct p2m_ref p2m_lookup(struct paging *p, gfn_t gfn)
 
 /* ---- the domain's own memory ---- */
 
-long p2m_add_ram(struct paging *p, gfn_t gfn, mfn_t mfn)
+static long add_memory(struct paging *p, gfn_t gfn, mfn_t mfn, enum p2m_type type)
 {
-    struct frame *f = frame_of(mfn);
     struct gfn_record **chunk, *r;
     long err;
 
-    if (gfn.n >= p2m_max_gfn(p) || gfn.n >= p->ram_limit || !f || p->dying)
+    if (gfn.n >= p2m_max_gfn(p) || gfn.n >= p->ram_limit || !frame_of(mfn) || p->dying)
         return -XEN_EINVAL;
     if ((p->flags & PAGING_DIRECT) && gfn.n != mfn.n)
         return -XEN_EINVAL;
@@ -110,27 +111,47 @@ long p2m_add_ram(struct paging *p, gfn_t gfn, mfn_t mfn)
     r = &(*chunk)[gfn.n % CHUNK_RECORDS];
     if (record_type(r) != P2M_HOLE)
         return -XEN_EEXIST;
-    err = m2p_set(p, gfn, gfn.n);
+    err = log_reserve(p, gfn);
+    if (!err)
+        err = m2p_set(p, gfn, gfn.n);
     if (err)
         return err;
-    r->word = mfn_to_maddr(mfn) | P2M_RAM;
-    f->gfn_hint = (uint32_t)gfn.n;
+    r->word = mfn_to_maddr(mfn) | type;
     p->ram_count++;
+    log_mark_gfn(p, gfn);
     return 0;
+}
+
+long p2m_add_ram(struct paging *p, gfn_t gfn, mfn_t mfn)
+{
+    long err = add_memory(p, gfn, mfn, P2M_RAM);
+
+    if (!err)
+        frame_of(mfn)->gfn_hint = (uint32_t)gfn.n;
+    return err;
+}
+
+long p2m_add_shared(struct paging *p, gfn_t gfn, mfn_t mfn)
+{
+    return add_memory(p, gfn, mfn, P2M_SHARED);
 }
 
 long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn)
 {
     struct gfn_record *r = p2m_record(p, gfn.n);
 
-    if (!record_is_ram(r))
+    if (!record_is_memory(r))
         return -XEN_EINVAL;
     alias_end_all(p, r, gfn);
     shadow_release_all(p, r);
     rmap_remove_all(p, r);
     *mfn = record_mfn(r);
+    /* Others have a shared frame still, and the last one may write it. */
+    if (record_type(r) == P2M_SHARED)
+        frame_stamp(frame_of(*mfn));
     r->word = 0;
     r->marks = 0;
+    log_mark_gfn(p, gfn);
     m2p_set(p, gfn, M2P_NONE); /* its page exists: no error */
     p->ram_count--;
     if (gfn.n < p->hole_hint)
@@ -165,6 +186,11 @@ gfn_t p2m_lowest_hole(struct paging *p, unsigned order)
         gfn += count;
     }
     return INVALID_GFN;
+}
+
+bool p2m_is_memory(struct paging *p, gfn_t gfn)
+{
+    return record_is_memory(p2m_record(p, gfn.n));
 }
 
 uint64_t p2m_ram_count(const struct paging *p)

@@ -20,6 +20,7 @@ static void free_parts(struct paging *p)
         m2p_teardown(p, 512);
     if (p->shadow)
         pool_free(p);
+    log_free(p);
     p2m_free_arrays(p);
     heap_free(p);
 }
@@ -82,13 +83,15 @@ static void teardown_ram(struct paging *p, gfn_t gfn)
 {
     struct gfn_record *r = p2m_record(p, gfn.n);
 
-    if (!record_is_ram(r))
+    if (!record_is_memory(r))
         return;
     r->aliases = 0; /* the window went before */
-    mfn_t mfn = record_mfn(r);
+    struct frame *f = frame_of(record_mfn(r));
+    if (record_type(r) == P2M_SHARED)
+        frame_stamp(f);
     r->word = 0;
     p->ram_count--;
-    frame_put(frame_of(mfn));
+    frame_put(f);
 }
 
 /* Does item `i` of the phase and returns its cost; 0: the phase is over. */
@@ -183,14 +186,15 @@ void paging_get_counters(struct paging *p, struct paging_counters *c)
 
 static bool hold_locked(struct paging *p, gfn_t gfn, bool writable, mfn_t *mfn)
 {
-    const struct gfn_record *r = p2m_record(p, gfn.n);
-    enum p2m_type type = r ? record_type(r) : P2M_HOLE;
+    struct gfn_record *r = p2m_record(p, gfn.n);
 
     /* Not a grant's alias: a hold would outlive the unmap, and its granter believe the frame back.
      */
-    if (type != P2M_RAM && type != P2M_SPECIAL)
+    if (!record_is_memory(r) && !(r && record_type(r) == P2M_SPECIAL))
         return false;
     if (writable && (r->word & GFN_READONLY))
+        return false;
+    if (writable && record_type(r) == P2M_SHARED && share_break(p, r, gfn))
         return false;
     *mfn = record_mfn(r);
     struct frame *f = frame_of(*mfn);
@@ -201,6 +205,7 @@ static bool hold_locked(struct paging *p, gfn_t gfn, bool writable, mfn_t *mfn)
     if (writable) {
         __atomic_fetch_add(&f->writers, 1, __ATOMIC_ACQ_REL);
         shadow_drop(p, gfn);
+        log_write(p, r, gfn);
     }
     return true;
 }

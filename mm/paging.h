@@ -9,7 +9,8 @@
  *
  * Files: mm/p2m.c (gfn -> mfn, holes, the window of special gfns), mm/m2p.c (the guest-visible
  * table), mm/rmap.c, mm/shadow*.c (fill, update, reclaim), mm/alias.c (foreign L1 aliases, S6),
- * mm/walk.c (guest walks), mm/inspect.c (a look at all of it).
+ * mm/walk.c (guest walks), mm/logdirty.c (which frames were written), mm/share.c (copy-on-write),
+ * mm/inspect.c (a look at all of it).
  */
 #ifndef MM_PAGING_H
 #define MM_PAGING_H
@@ -26,7 +27,7 @@ struct paging; /* private layout in mm/paging_priv.h; the accessors below are fo
 
 enum p2m_type {
     P2M_HOLE,    /* nothing there */
-    P2M_RAM,     /* the domain's own memory; the only type that may be a page table */
+    P2M_RAM,     /* the domain's own memory; the only type that is ever followed as a table */
     P2M_MMIO,    /* dom0's alone: gfn = mfn, uncached, no frame record */
     P2M_SPECIAL, /* window: shared_info, grant-table frames: the hypervisor's frame, lent to the
                     guest */
@@ -115,7 +116,9 @@ long p2m_add_ram(
  * the frame's stamp. *mfn is then the caller's to frame_put(). -EINVAL: no RAM there. */
 long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn);
 gfn_t p2m_lowest_hole(struct paging *p, unsigned order); /* INVALID_GFN if none below max_frames */
-uint64_t p2m_ram_count(const struct paging *p);
+/* The domain's own memory: P2M_RAM or P2M_SHARED. What may be a page table. */
+bool p2m_is_memory(struct paging *p, gfn_t gfn);
+uint64_t p2m_ram_count(const struct paging *p);          /* of both kinds */
 uint64_t p2m_max_gfn(const struct paging *p);            /* one past the last RAM gfn possible */
 long p2m_set_max(struct paging *p, uint64_t max_frames); /* grow maxmem; -ENOMEM */
 /* A window entry (SPECIAL or GRANT); takes over the caller's reference on mfn. INVALID_GFN: no
@@ -246,7 +249,8 @@ void paging_alias_put(mfn_t mfn, bool readonly);
 /* Memory of any vCPU of the domain by its kernel or user tables (pv->user_mode), walked in
  * software: for a vCPU that does not run here, and for the hypervisor's own writes that must not
  * fault. A and D are set, permissions hold as for the guest itself. Page by page: earlier pages
- * stay written after a failure. Takes the paging lock itself. 0 or -EFAULT. */
+ * stay written after a failure. Takes the paging lock itself. 0, -EFAULT, or -ENOMEM where a shared
+ * frame had to be copied. */
 long paging_read_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, void *dst,
                     size_t bytes);
 long paging_write_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,

@@ -14,6 +14,7 @@
 #define MM_PAGING_PRIV_H
 
 #include "hv/log.h"
+#include "mm/logdirty.h"
 #include "mm/paging.h"
 
 /* ---- page-table entries (Intel SDM vol. 3, 4.5) ---- */
@@ -81,6 +82,12 @@ static inline bool record_is_ram(const struct gfn_record *r)
     return r && record_type(r) == P2M_RAM;
 }
 
+/* The domain's own memory, with a frame of its own or a shared one. */
+static inline bool record_is_memory(const struct gfn_record *r)
+{
+    return r && (record_type(r) == P2M_RAM || record_type(r) == P2M_SHARED);
+}
+
 /* RAM with nothing to ask or to note before it is mapped or written but S4: most of all memory. */
 static inline bool record_is_plain(const struct gfn_record *r)
 {
@@ -125,6 +132,20 @@ struct shadow {
     struct shadow *newer, *older; /* in use: LRU list. Free: older is the next of the queue */
 } __attribute__((aligned(64)));
 
+enum log_state {
+    LOG_OFF,
+    LOG_STARTING, /* records below `at` are logged already */
+    LOG_ON,
+    LOG_STOPPING /* records below `at` are logged no more */
+};
+
+struct paging_log {
+    enum log_state state;
+    uint64_t **pages; /* of bits: mm/logdirty.c */
+    uint64_t at;      /* gfn */
+    struct log_stats stats;
+};
+
 struct paging {
     struct spinlock lock; /* first: paging_lock_of() */
     uint64_t pcpus;       /* atomic */
@@ -153,6 +174,8 @@ struct paging {
     /* Was an entry removed or narrowed since removed_stamp was taken? (shadow_flush_*) */
     bool removed;
     uint64_t removed_stamp;
+
+    struct paging_log log;
 
     bool dying; /* paging_teardown has begun: nothing new comes in */
     enum {
@@ -249,6 +272,8 @@ void p2m_free_arrays(struct paging *p);
 gfn_t p2m_window_take(struct paging *p,
                       uint64_t word); /* an unused window gfn, now with this word */
 void p2m_window_release(struct paging *p, gfn_t gfn);
+/* As p2m_add_ram() for a frame of DOMID_COW. */
+long p2m_add_shared(struct paging *p, gfn_t gfn, mfn_t mfn);
 /* dom0: how a gfn outside RAM may be mapped; MMIO_DENIED for everybody else and for all RAM. */
 enum mmio_access p2m_mmio(const struct paging *p, uint64_t gfn);
 
@@ -286,6 +311,8 @@ uint64_t shadow_leaf(const struct paging *p, const struct gfn_record *target, ui
                      uint64_t slot_id);
 /* A vCPU gives up a root. */
 void shadow_put_root(struct paging *p, struct shadow **root);
+/* No pCPU of the domain has an entry cached that was removed or narrowed before. */
+void shadow_flush_removed(struct paging *p);
 /* No parents, no vCPU, no aliases, not pinned: nothing speaks for this frame still being a table.
  */
 bool shadow_is_orphan(const struct gfn_record *r);
@@ -293,6 +320,33 @@ bool shadow_is_orphan(const struct gfn_record *r);
 static inline uint64_t slot_identity(gfn_t table, unsigned slot)
 {
     return table.n << PAGE_SHIFT | slot * 8;
+}
+
+/* ---- logdirty.c ---- */
+void log_mark(struct paging *p, struct gfn_record *r, gfn_t gfn); /* a RAM record: use log_write */
+void log_mark_gfn(struct paging *p, gfn_t gfn);       /* one whose frame comes or goes */
+uint64_t log_flag(const struct paging *p, gfn_t gfn); /* GFN_LOGGED if it is clean, for its word */
+/* Room for the gfn's bit, before a frame comes there; for all gfns below a new limit. -ENOMEM */
+long log_reserve(struct paging *p, gfn_t gfn);
+long log_grow(struct paging *p, uint64_t gfns);
+void log_free(struct paging *p);
+
+/* The content of this frame changes, or may from now on: to be said before it can. */
+static inline void log_write(struct paging *p, struct gfn_record *r, gfn_t gfn)
+{
+    if (r->word & GFN_LOGGED)
+        log_mark(p, r, gfn);
+}
+
+/* ---- share.c ---- */
+/* Makes the shared gfn RAM, with a frame of its own: a copy, or the frame itself if nobody else has
+ * it any more. No pCPU of the domain then has the old one cached. -ENOMEM; -EINVAL: no memory. */
+long share_break(struct paging *p, struct gfn_record *r, gfn_t gfn);
+
+/* The gfn's record is RAM when this gives 0. */
+static inline long record_own(struct paging *p, struct gfn_record *r, gfn_t gfn)
+{
+    return record_is_ram(r) ? 0 : share_break(p, r, gfn);
 }
 
 /* ---- walk.c ---- */

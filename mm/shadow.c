@@ -152,6 +152,11 @@ static void flush_pcpus(struct paging *p, uint64_t pcpus)
         p->count.flushes_avoided++;
 }
 
+void shadow_flush_removed(struct paging *p)
+{
+    flush_pcpus(p, __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
+}
+
 /* ---- one table ---- */
 
 bool shadow_protect(struct paging *p, struct gfn_record *r)
@@ -165,7 +170,7 @@ bool shadow_protect(struct paging *p, struct gfn_record *r)
     rmap_write_protect(p, r);
     /* Even if nothing was writable: a mapping that went earlier may be in a TLB until the guest
      * asks for a flush. */
-    flush_pcpus(p, __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
+    shadow_flush_removed(p);
     return true;
 }
 
@@ -207,8 +212,12 @@ struct shadow *shadow_get(struct paging *p, gfn_t gfn, struct gfn_record *r, uns
 {
     struct shadow *s;
 
-    if (!record_is_ram(r)) {
+    if (!record_is_memory(r)) {
         *why = "a page table is not the domain's own memory";
+        return NULL;
+    }
+    if (record_own(p, r, gfn)) {
+        *why = "no memory for a private copy of a shared frame";
         return NULL;
     }
     s = record_shadow(r, level);
@@ -280,7 +289,7 @@ void shadow_pin(struct paging *p, gfn_t table, unsigned level)
 {
     struct gfn_record *r = p2m_record(p, table.n);
 
-    if (record_is_ram(r) && level >= 1 && level <= LEVELS)
+    if (record_is_memory(r) && level >= 1 && level <= LEVELS)
         r->marks |= (uint8_t)(1U << level | MARK_PINNED);
 }
 
@@ -289,7 +298,7 @@ void shadow_unpin(struct paging *p, gfn_t table)
     struct gfn_record *r = p2m_record(p, table.n);
 
     /* The shadow stays until the guest maps the frame writable or the pool wants it. */
-    if (record_is_ram(r))
+    if (record_is_memory(r))
         r->marks &= (uint8_t)~MARK_PINNED;
 }
 
@@ -315,7 +324,7 @@ static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t g
 {
     struct gfn_record *r = p2m_record(p, gfn.n);
 
-    if (!record_is_ram(r))
+    if (!record_is_memory(r))
         return -XEN_EINVAL;
     if (*top && root->n == gfn.n)
         return 0;
@@ -352,7 +361,7 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
         struct gfn_record *r = p2m_record(p, gfn.n);
         struct shadow *s;
 
-        if (gfn.n == 0 || !record_is_ram(r))
+        if (gfn.n == 0 || !record_is_memory(r))
             return INVALID_MFN;
         s = shadow_get(p, gfn, r, LEVELS, &why);
         /* A root that may not be followed now is empty; the first fault says why. */

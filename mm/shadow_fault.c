@@ -50,6 +50,7 @@ static bool set_bits(struct fault *f, struct shadow *s, unsigned slot, uint64_t 
 {
     if ((entry & bits) == bits)
         return true;
+    log_write(f->p, s->record, s->gfn);
     if (!walk_cmpxchg_entry(s->record, slot, entry, entry | bits))
         return false;
     f->p->count.faults_ad++;
@@ -123,6 +124,21 @@ static enum fault_result store_to_table(struct fault *f, gfn_t gfn, bool guest_w
     return FAULT_STORE;
 }
 
+/* A write, or a kernel's store to what it calls a table, needs a frame of the domain's own. */
+static bool needs_own_frame(const struct fault *f, const struct gfn_record *target, uint64_t entry)
+{
+    if (!f->write || !target || record_type(target) != P2M_SHARED)
+        return false;
+    return (f->all & entry & PTE_RW) || (f->kernel && target->marks);
+}
+
+/* The guest may write this frame and does: nothing but the log keeps it from it. */
+static void first_write(struct fault *f, struct gfn_record *target, gfn_t gfn)
+{
+    f->p->log.stats.faults++;
+    log_mark(f->p, target, gfn);
+}
+
 static enum fault_result leaf_fault(struct fault *f)
 {
     struct shadow *s = f->path[1];
@@ -134,6 +150,8 @@ static enum fault_result leaf_fault(struct fault *f)
     if (!(entry & PTE_P))
         return guests_own(f, 0);
     target = p2m_record(f->p, gfn.n);
+    if (needs_own_frame(f, target, entry) && share_break(f->p, target, gfn))
+        return crash(f, "no memory for a private copy of a shared frame");
     if (f->fetch && ((f->any | entry) & PTE_NX))
         return guests_own(f, PF_P);
     if (f->write && !(f->all & entry & PTE_RW)) {
@@ -147,13 +165,16 @@ static enum fault_result leaf_fault(struct fault *f)
     if (!leaf)
         return crash(f, "a page-table entry names a frame that the domain does not have");
     bool is_table = record_is_ram(target) && record_protected(target);
-    if (f->write && !(leaf & PTE_RW) && !is_table)
+    bool logged = target && (target->word & GFN_LOGGED);
+    if (f->write && !(leaf & PTE_RW) && !is_table && !logged)
         return guests_own(f, PF_P); /* lent or MMIO, read-only */
 
     if (f->write && is_table && shadow_is_orphan(target)) {
         shadow_drop(f->p, gfn);
         is_table = false;
     }
+    if (f->write && logged && !is_table)
+        first_write(f, target, gfn);
     if (!set_bits(f, s, slot, entry, f->write ? PTE_A | PTE_D : PTE_A))
         return FAULT_RETRY;
     shadow_follow(f->p, s->record, s->gfn, slot, entry | (f->write ? PTE_A | PTE_D : PTE_A));

@@ -39,7 +39,7 @@ static long check_entry(const struct paging *p, const struct gfn_record *r, gfn_
     if ((levels & LEVEL_BIT(1)) && type == P2M_HOLE && p2m_mmio(p, entry_gfn(entry)) == MMIO_DENIED)
         return p->flags & PAGING_DIRECT ? -XEN_EPERM : -XEN_EINVAL;
     if (levels & ~LEVEL_BIT(1)) {
-        if (type != P2M_RAM)
+        if (type != P2M_RAM && type != P2M_SHARED)
             return -XEN_EINVAL;
         if ((levels & (LEVEL_BIT(2) | LEVEL_BIT(3))) && (entry & PTE_PSE))
             return -XEN_EINVAL;
@@ -161,6 +161,7 @@ static long update_any(struct paging *p, struct gfn_record *r, gfn_t table, unsi
         if (err)
             return err;
     }
+    log_write(p, r, table);
     uint64_t *guest = frame_map(record_mfn(r));
     old = __atomic_load_n(&guest[slot], __ATOMIC_RELAXED);
     if (keep_ad)
@@ -184,8 +185,12 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
     struct gfn_record *r = p2m_record(p, table.n);
     bool keep_ad = flags & SHADOW_PRESERVE_AD;
 
-    if (!record_is_ram(r) || offset >= PAGE_SIZE || offset % 8)
+    if (offset >= PAGE_SIZE || offset % 8)
         return -XEN_EINVAL;
+    if (!record_is_memory(r))
+        return -XEN_EINVAL;
+    if (record_own(p, r, table))
+        return -XEN_ENOMEM;
     return update_any(p, r, table, offset / 8, entry, keep_ad);
 }
 
@@ -198,7 +203,7 @@ static uint64_t size_mask(unsigned size)
 
 static bool access_is_good(const struct gfn_record *r, unsigned offset, unsigned size)
 {
-    return record_is_ram(r) && (size == 1 || size == 2 || size == 4 || size == 8) &&
+    return record_is_memory(r) && (size == 1 || size == 2 || size == 4 || size == 8) &&
            offset < PAGE_SIZE && offset % 8 + size <= 8;
 }
 
@@ -220,11 +225,14 @@ long shadow_store(struct paging *p, gfn_t table, unsigned offset, unsigned size,
 
     if (!access_is_good(r, offset, size))
         return -XEN_EINVAL;
+    if (record_own(p, r, table))
+        return -XEN_ENOMEM;
     do {
         old = walk_read_entry(r, slot);
         if ((old >> shift & mask) != (old_value & mask))
             return -XEN_EAGAIN;
         new = (old & ~(mask << shift)) | (new_value & mask) << shift;
+        log_write(p, r, table);
     } while (!walk_cmpxchg_entry(r, slot, old, new));
     if (r->aliases)
         alias_slot_changed(p, r, table, slot, old, new);

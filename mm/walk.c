@@ -48,7 +48,7 @@ static bool walk_tables(struct paging *p, gfn_t root, vaddr_t va, unsigned lowes
         return false;
     for (unsigned level = LEVELS; level >= lowest; level--) {
         struct gfn_record *r = p2m_record(p, gfn.n);
-        if (!record_is_ram(r))
+        if (!record_is_memory(r))
             return false;
         w->table[level] = gfn;
         w->record[level] = r;
@@ -80,11 +80,11 @@ long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, 
     if (!walk_tables(p, pv->kernel_root, va, 2, &w))
         return -XEN_EINVAL;
     *table = gfn_of(entry_gfn(w.entry[2]));
-    return record_is_ram(p2m_record(p, table->n)) ? 0 : -XEN_EINVAL;
+    return record_is_memory(p2m_record(p, table->n)) ? 0 : -XEN_EINVAL;
 }
 
 /* Sets A in all entries of the walk, and D in the last for a write; false: an entry changed
- * meanwhile. */
+ * meanwhile, or its table is shared and there is no memory for a copy. */
 static bool set_accessed(struct paging *p, vaddr_t va, const struct walk *w, bool write)
 {
     for (unsigned level = LEVELS; level >= 1; level--) {
@@ -93,6 +93,9 @@ static bool set_accessed(struct paging *p, vaddr_t va, const struct walk *w, boo
 
         if (old == new)
             continue;
+        if (record_own(p, w->record[level], w->table[level]))
+            return false;
+        log_write(p, w->record[level], w->table[level]);
         if (!walk_cmpxchg_entry(w->record[level], slot, old, new))
             return false;
         shadow_follow(p, w->record[level], w->table[level], slot, new);
@@ -147,9 +150,12 @@ static long write_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t v
 
     if (!r)
         return -XEN_EFAULT;
+    if (record_type(r) == P2M_SHARED && share_break(p, r, gfn))
+        return -XEN_ENOMEM;
     /* The gate of S4: what we write without telling the shadow is no table any more. */
     if (record_protected(r))
         shadow_drop(p, gfn);
+    log_write(p, r, gfn);
     char *page = frame_map(record_mfn(r));
     memcpy(page + va % PAGE_SIZE, src, bytes);
     frame_unmap(page);

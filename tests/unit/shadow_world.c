@@ -24,6 +24,8 @@ struct tlb_entry {
     uint64_t entry; /* rights of the whole walk, and the frame */
     uint16_t owner; /* of the frame when it was cached */
     uint32_t hint;
+    uint64_t gfn; /* that it stood for, and that gfn's epoch */
+    uint32_t epoch;
 };
 
 /* A paging-structure cache: this part of the address leads to that table. */
@@ -42,11 +44,16 @@ struct cpu {
     struct psc_entry psc[PSC_SIZE];
     unsigned next_tlb, next_psc;
 };
-static struct cpu cpus[VCPUS];
+static struct cpu cpus[ALL_VCPUS];
+
+struct paging *paging_of(unsigned vcpu)
+{
+    return vcpu == OTHER ? w.other : w.p;
+}
 
 static void cpu_flush(unsigned pcpu)
 {
-    if (pcpu >= VCPUS)
+    if (pcpu >= ALL_VCPUS)
         return;
     memset(cpus[pcpu].tlb, 0, sizeof cpus[pcpu].tlb);
     memset(cpus[pcpu].psc, 0, sizeof cpus[pcpu].psc);
@@ -75,15 +82,16 @@ static struct paging *make_domain(uint16_t id, unsigned pool)
 
 void world_start(unsigned pool)
 {
-    fake_machine_start(4097, VCPUS + 1);
+    fake_machine_start(4097, ALL_VCPUS);
     memset(cpus, 0, sizeof cpus);
     w = (struct world){.frames_before = frame_free_count(), .heap_before = heap_used_bytes()};
     fake.on_flush = cpu_flush;
     w.p = make_domain(1, pool);
     w.other = make_domain(2, 64);
     w.p->pcpus = (1UL << VCPUS) - 1;
-    for (unsigned i = 0; i < VCPUS; i++)
-        paging_vcpu_init(w.p, &w.v[i]);
+    w.other->pcpus = 1UL << OTHER;
+    for (unsigned i = 0; i < ALL_VCPUS; i++)
+        paging_vcpu_init(paging_of(i), &w.v[i]);
 }
 
 static void end_domain(struct paging *p)
@@ -97,9 +105,10 @@ static void end_domain(struct paging *p)
 
 void world_stop(void)
 {
-    for (unsigned i = 0; i < VCPUS; i++)
-        paging_vcpu_release(w.p, &w.v[i]);
+    for (unsigned i = 0; i < ALL_VCPUS; i++)
+        paging_vcpu_release(paging_of(i), &w.v[i]);
     assert_null(paging_audit(w.p));
+    assert_null(paging_audit(w.other));
     end_domain(w.p);
     end_domain(w.other);
     assert_int_equal(frame_free_count(), w.frames_before);
@@ -109,12 +118,23 @@ void world_stop(void)
 
 /* ---- the guest ---- */
 
-uint64_t *guest_page(uint64_t gfn)
+uint64_t *memory_of(struct paging *p, uint64_t gfn)
 {
-    struct p2m_ref ref = p2m_lookup(w.p, gfn_of(gfn));
+    struct p2m_ref ref = p2m_lookup(p, gfn_of(gfn));
 
     assert_true(mfn_valid(ref.mfn));
     return frame_map(ref.mfn);
+}
+
+uint64_t *guest_page(uint64_t gfn)
+{
+    return memory_of(w.p, gfn);
+}
+
+static void touch(uint64_t gfn)
+{
+    if (gfn < GFNS)
+        w.touched[gfn] = true;
 }
 
 void poke(uint64_t table, unsigned slot, uint64_t gfn, uint64_t flags)
@@ -142,6 +162,7 @@ void build_tree(uint64_t l4, vaddr_t va)
 
 long update(uint64_t table, unsigned slot, uint64_t entry)
 {
+    touch(table);
     paging_lock(w.p);
     long rc = shadow_update(w.p, gfn_of(table), slot * 8, entry, 0);
     paging_unlock(w.p);
@@ -150,10 +171,12 @@ long update(uint64_t table, unsigned slot, uint64_t entry)
 
 void load_root(unsigned vcpu)
 {
+    struct paging *p = paging_of(vcpu);
+
     fake.pcpu = vcpu;
-    paging_lock(w.p);
-    mfn_t root = shadow_root(w.p, &w.v[vcpu]);
-    paging_unlock(w.p);
+    paging_lock(p);
+    mfn_t root = shadow_root(p, &w.v[vcpu]);
+    paging_unlock(p);
     w.running[vcpu] = mfn_valid(root);
     if (mfn_valid(root)) {
         cpus[vcpu].cr3 = root;
@@ -163,9 +186,11 @@ void load_root(unsigned vcpu)
 
 void set_root(unsigned vcpu, uint64_t gfn)
 {
-    paging_lock(w.p);
-    assert_int_equal(shadow_set_kernel_root(w.p, &w.v[vcpu], gfn_of(gfn)), 0);
-    paging_unlock(w.p);
+    struct paging *p = paging_of(vcpu);
+
+    paging_lock(p);
+    assert_int_equal(shadow_set_kernel_root(p, &w.v[vcpu], gfn_of(gfn)), 0);
+    paging_unlock(p);
     load_root(vcpu);
 }
 
@@ -176,11 +201,13 @@ static vaddr_t prefix_of(vaddr_t va, unsigned level)
     return va >> (PAGE_SHIFT + SLOT_BITS * level); /* what leads to a table of this level */
 }
 
-static const struct shadow *shadow_at(mfn_t mfn)
+static const struct shadow *shadow_at(const struct cpu *c, mfn_t mfn)
 {
-    for (unsigned i = 1; i <= w.p->pool_made; i++)
-        if (w.p->shadow[i].mfn.n == mfn.n)
-            return &w.p->shadow[i];
+    const struct paging *p = paging_of((unsigned)(c - cpus));
+
+    for (unsigned i = 1; i <= p->pool_made; i++)
+        if (p->shadow[i].mfn.n == mfn.n)
+            return &p->shadow[i];
     return NULL;
 }
 
@@ -197,7 +224,7 @@ static unsigned start_of_walk(struct cpu *c, vaddr_t va, mfn_t *table, uint64_t 
             continue;
         /* S3: what a cache still points to is this table, or nothing (all zero), but never another
          * table. */
-        const struct shadow *s = shadow_at(e->table);
+        const struct shadow *s = shadow_at(c, e->table);
         assert_non_null(s);
         if (s->level) {
             assert_int_equal(s->level, e->level);
@@ -212,7 +239,9 @@ static unsigned start_of_walk(struct cpu *c, vaddr_t va, mfn_t *table, uint64_t 
 
 static void remember_table(struct cpu *c, vaddr_t va, unsigned level, mfn_t table, uint64_t rights)
 {
-    if (!shadow_at(table))
+    const struct shadow *s = shadow_at(c, table);
+
+    if (!s)
         return; /* of the machine-to-phys table */
     c->psc[c->next_psc++ % PSC_SIZE] = (struct psc_entry){
         .valid = true,
@@ -220,7 +249,7 @@ static void remember_table(struct cpu *c, vaddr_t va, unsigned level, mfn_t tabl
         .prefix = prefix_of(va, level),
         .table = table,
         .rights = rights,
-        .gfn = shadow_at(table)->gfn.n,
+        .gfn = s->gfn.n,
     };
 }
 
@@ -229,9 +258,12 @@ static uint64_t combine(uint64_t rights, uint64_t entry)
     return (rights & entry & RW) | ((rights | entry) & NX);
 }
 
-/* The leaf for va with the rights of the whole walk; 0: not present. */
-static uint64_t hardware_walk(struct cpu *c, vaddr_t va)
+/* The leaf for va with the rights of the whole walk; 0: not present. *gfn: what its shadow stands
+ * for. */
+static uint64_t hardware_walk(struct cpu *c, vaddr_t va, uint64_t *gfn)
 {
+    struct paging *p = paging_of((unsigned)(c - cpus));
+    const struct shadow *s;
     mfn_t table;
     uint64_t rights;
     unsigned level = start_of_walk(c, va, &table, &rights);
@@ -243,6 +275,8 @@ static uint64_t hardware_walk(struct cpu *c, vaddr_t va)
         assert_true(*entry & PTE_US);
         *entry |= A;
         rights = combine(rights, *entry);
+        s = level == 1 ? shadow_at(c, table) : NULL;
+        *gfn = s && s->level == 1 ? entry_gfn(memory_of(p, s->gfn.n)[va_slot(va, 1)]) : ~0UL;
         table = maddr_to_mfn(*entry & PTE_ADDR);
         if (level == 1)
             return (*entry & ~(RW | NX)) | rights;
@@ -263,35 +297,102 @@ static struct tlb_entry *tlb_find(struct cpu *c, vaddr_t va)
     return NULL;
 }
 
-/* A cached translation is used: its frame must not have changed hands, and a table must not be
- * written. */
-static void check_cached(const struct tlb_entry *e, enum access how)
+/* Whom may a translation that a domain cached lead to now? What is shared may be its own again, and
+ * what it only reads may be shared meanwhile; any other change of hands is a reuse too early (S3).
+ */
+static bool same_hands(const struct paging *p, const struct tlb_entry *e, const struct frame *f)
+{
+    if (!f->refs)
+        return true;
+    if (f->owner == e->owner)
+        return f->owner != p->domid || f->gfn_hint == e->hint;
+    if (e->owner == DOMID_COW)
+        return f->owner == p->domid;
+    return f->owner == DOMID_COW && !(e->entry & RW);
+}
+
+static void check_writable(struct paging *p, const struct tlb_entry *e, const struct frame *f)
+{
+    gfn_t gfn = p2m_gfn_of(p, maddr_to_mfn(e->entry & PTE_ADDR));
+
+    if (f->owner == DOMID_COW)
+        fail_msg("S3: shared frame %lx is writable in a TLB", e->entry >> PAGE_SHIFT);
+    if (!gfn_valid(gfn))
+        return;
+    if (record_protected(p2m_record(p, gfn.n)))
+        fail_msg("S4: table %lx is writable in a TLB", gfn.n);
+    if (p2m_record(p, gfn.n)->word & GFN_LOGGED)
+        fail_msg("log: clean frame %lx is writable in a TLB", gfn.n);
+}
+
+static void check_translation(struct paging *p, const struct tlb_entry *e)
 {
     const struct frame *f = frame_of(maddr_to_mfn(e->entry & PTE_ADDR));
+    struct p2m_ref now = e->gfn < GFNS ? p2m_lookup(p, gfn_of(e->gfn)) : (struct p2m_ref){0};
 
     if (!f)
         return; /* MMIO */
-    if (f->refs && (f->owner != e->owner || (f->owner == 1 && f->gfn_hint != e->hint)))
-        fail_msg("S3: frame %lx was reused while a TLB held it", e->entry >> PAGE_SHIFT);
-    if (how == WRITE) {
-        gfn_t gfn = p2m_gfn_of(w.p, maddr_to_mfn(e->entry & PTE_ADDR));
-        if (gfn_valid(gfn) && record_protected(p2m_record(w.p, gfn.n)))
-            fail_msg("S4: table %lx written through a TLB", gfn.n);
+    if (!same_hands(p, e, f))
+        fail_msg("S3: frame %lx, cached by %u when %u (gfn %x) had it, is %u's (gfn %x) now",
+                 entry_gfn(e->entry), p->domid, e->owner, e->hint, f->owner, f->gfn_hint);
+    if (e->entry & RW)
+        check_writable(p, e, f);
+    if (e->gfn < GFNS && e->epoch == w.epoch[p == w.other][e->gfn] && now.type != P2M_HOLE &&
+        now.mfn.n != (e->entry & PTE_ADDR) >> PAGE_SHIFT)
+        fail_msg("S3: a TLB has the frame that gfn %lx had before its copy", e->gfn);
+}
+
+void check_cached(void)
+{
+    for (unsigned i = 0; i < ALL_VCPUS; i++)
+        for (unsigned n = 0; n < TLB_SIZE; n++)
+            if (cpus[i].tlb[n].valid)
+                check_translation(paging_of(i), &cpus[i].tlb[n]);
+}
+
+void check_flushed(unsigned vcpu)
+{
+    for (unsigned n = 0; n < TLB_SIZE; n++) {
+        const struct tlb_entry *e = &cpus[vcpu].tlb[n];
+        struct reference r;
+        if (!e->valid || (va_slot(e->page, 4) >= HOLE_FIRST && va_slot(e->page, 4) <= HOLE_LAST))
+            continue;
+        r = reference_walk(vcpu, e->page);
+        if (!r.present || r.hole ||
+            p2m_lookup(paging_of(vcpu), gfn_of(r.gfn)).mfn.n != (e->entry & PTE_ADDR) >> PAGE_SHIFT)
+            fail_msg("flush: %lx is cached against the guest's tables", e->page);
+        if (((e->entry & RW) && !r.writable) || (!(e->entry & NX) && !r.executable))
+            fail_msg("flush: %lx is cached with rights that it lost", e->page);
     }
 }
 
-static void remember_leaf(struct cpu *c, vaddr_t va, uint64_t leaf)
+static void remember_leaf(struct cpu *c, vaddr_t va, uint64_t leaf, uint64_t gfn)
 {
     const struct frame *f = frame_of(maddr_to_mfn(leaf & PTE_ADDR));
     struct tlb_entry *e = tlb_find(c, va);
 
     if (!e)
         e = &c->tlb[c->next_tlb++ % TLB_SIZE];
-    *e = (struct tlb_entry){.valid = true, .page = va & PAGE_MASK, .entry = leaf};
+    *e = (struct tlb_entry){.valid = true, .page = va & PAGE_MASK, .entry = leaf, .gfn = gfn};
+    if (gfn < GFNS)
+        e->epoch = w.epoch[c == &cpus[OTHER]][gfn];
     if (f) {
         e->owner = f->owner;
         e->hint = f->gfn_hint;
     }
+}
+
+/* What a fault may write: A and D of the tables, and the page when the instruction runs again. */
+static void touch_path(unsigned vcpu, vaddr_t va, enum access how)
+{
+    struct reference r = reference_walk(vcpu, va);
+
+    if (vcpu == OTHER)
+        return;
+    for (unsigned level = 1; level <= LEVELS; level++)
+        touch(r.path[level]);
+    if (r.present && how == WRITE)
+        touch(r.gfn);
 }
 
 struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
@@ -304,12 +405,12 @@ struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
         struct tlb_entry *e = tlb_find(c, va);
         if (e && (forget() || !allowed(e->entry, how)))
             e->valid = false, e = NULL;
-        uint64_t leaf = e ? e->entry : hardware_walk(c, va);
+        uint64_t gfn = ~0UL, leaf = e ? e->entry : hardware_walk(c, va, &gfn);
         if (e)
-            check_cached(e, how);
+            check_translation(paging_of(vcpu), e);
         if (leaf && allowed(leaf, how)) {
             if (!e)
-                remember_leaf(c, va, leaf);
+                remember_leaf(c, va, leaf, gfn);
             r.outcome = OK;
             r.mfn = maddr_to_mfn(leaf & PTE_ADDR);
             r.from_tlb = e;
@@ -321,7 +422,8 @@ struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
                 c->psc[i].valid = false;
         uint32_t error =
             4 | (leaf ? PF_P : 0) | (how == WRITE ? PF_W : 0) | (how == FETCH ? PF_I : 0);
-        switch (shadow_fault(w.p, &w.v[vcpu], va, error, &r.info)) {
+        touch_path(vcpu, va, how);
+        switch (shadow_fault(paging_of(vcpu), &w.v[vcpu], va, error, &r.info)) {
         case FAULT_RETRY:
             break;
         case FAULT_GUEST:
@@ -345,6 +447,7 @@ struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
 struct reference reference_walk(unsigned vcpu, vaddr_t va)
 {
     const struct paging_vcpu *v = &w.v[vcpu];
+    struct paging *p = paging_of(vcpu);
     struct reference r = {.writable = true, .executable = true, .all_accessed = true};
     uint64_t table = v->user_mode ? v->user_root.n : v->kernel_root.n;
 
@@ -352,12 +455,12 @@ struct reference reference_walk(unsigned vcpu, vaddr_t va)
     if (va_slot(va, 4) >= 256 && va_slot(va, 4) <= 271)
         return r;
     for (unsigned level = LEVELS;; level--) {
-        if (p2m_lookup(w.p, gfn_of(table)).type != P2M_RAM) {
+        if (!p2m_is_memory(p, gfn_of(table))) {
             r.bad_table = true;
             return r;
         }
         r.path[level] = table;
-        uint64_t entry = peek(table, va_slot(va, level));
+        uint64_t entry = memory_of(p, table)[va_slot(va, level)];
         if (!(entry & P))
             return r;
         if ((level == 2 || level == 3) && (entry & PTE_PSE)) {
@@ -377,11 +480,30 @@ struct reference reference_walk(unsigned vcpu, vaddr_t va)
             break;
     }
     r.gfn = table;
-    struct p2m_ref ref = p2m_lookup(w.p, gfn_of(r.gfn));
+    struct p2m_ref ref = p2m_lookup(p, gfn_of(r.gfn));
     r.hole = ref.type == P2M_HOLE ||
-             (ref.type == P2M_FOREIGN && p2m_record(w.p, r.gfn)->slot != r.leaf_slot_id);
+             (ref.type == P2M_FOREIGN && p2m_record(p, r.gfn)->slot != r.leaf_slot_id);
     r.present = true;
     return r;
+}
+
+/* A leaf that a processor can load, with the rights of the walk to it. */
+static void check_leaf(unsigned vcpu, vaddr_t at, uint64_t leaf, uint64_t rights)
+{
+    struct paging *p = paging_of(vcpu);
+    struct reference r = reference_walk(vcpu, at);
+    struct p2m_ref ref = p2m_lookup(p, gfn_of(r.gfn));
+
+    if (!r.present || r.hole || !r.all_accessed || (leaf & PTE_ADDR) >> PAGE_SHIFT != ref.mfn.n)
+        fail_msg("S2: %lx is mapped against the guest's tables", at);
+    if ((rights & RW) && (!r.writable || !r.dirty || ref.readonly || ref.type == P2M_SHARED))
+        fail_msg("S2, S5: %lx is writable", at);
+    if (!(rights & NX) && !r.executable)
+        fail_msg("S2: %lx is executable", at);
+    if ((rights & RW) && ref.type == P2M_RAM && record_protected(p2m_record(p, r.gfn)))
+        fail_msg("S4: table %lx is writable at %lx", r.gfn, at);
+    if ((rights & RW) && ref.type == P2M_RAM && (p2m_record(p, r.gfn)->word & GFN_LOGGED))
+        fail_msg("log: clean frame %lx is writable at %lx", r.gfn, at);
 }
 
 /* Every leaf below a shadow table that the processor could load. */
@@ -396,21 +518,87 @@ static void check_reachable(unsigned vcpu, mfn_t table, unsigned level, vaddr_t 
         if (level == 4 && slot & 256)
             at |= 0xffff000000000000UL;
         uint64_t now = combine(rights, t[slot]);
-        if (level > 1) {
+        if (level > 1)
             check_reachable(vcpu, maddr_to_mfn(t[slot] & PTE_ADDR), level - 1, at, now);
+        else
+            check_leaf(vcpu, at, t[slot], now);
+    }
+}
+
+/* The root that a vCPU runs on, if it is the one that its guest believes in; NULL. */
+static const struct shadow *root_of(unsigned vcpu)
+{
+    const struct paging_vcpu *v = &w.v[vcpu];
+    const struct shadow *top = v->user_mode ? v->user_top : v->kernel_top;
+
+    if (!v->loaded || top != v->loaded)
+        return NULL;
+    return top->gfn.n == (v->user_mode ? v->user_root.n : v->kernel_root.n) ? top : NULL;
+}
+
+void check_walk(unsigned vcpu, vaddr_t va)
+{
+    const struct shadow *top = root_of(vcpu);
+    uint64_t rights = RW, entry;
+    const uint64_t *t;
+
+    if (!top || (va_slot(va, 4) >= HOLE_FIRST && va_slot(va, 4) <= HOLE_LAST))
+        return;
+    t = frame_map(top->mfn);
+    for (unsigned level = LEVELS;; level--) {
+        entry = t[va_slot(va, level)];
+        if (!entry)
+            return;
+        rights = combine(rights, entry);
+        if (level == 1)
+            break;
+        t = frame_map(maddr_to_mfn(entry & PTE_ADDR));
+    }
+    check_leaf(vcpu, va & PAGE_MASK, entry, rights);
+}
+
+/* What the processor gets from an entry of an L1 shadow is no more than the guest's entry and the
+ * p2m say, whatever leads to that table. */
+void check_entry(uint64_t table, unsigned slot)
+{
+    const struct gfn_record *r = p2m_record(w.p, table);
+
+    for (const struct shadow *s = record_is_ram(r) ? r->shadows : NULL; s; s = s->sibling) {
+        uint64_t leaf = s->table[slot], entry = peek(table, slot);
+        struct p2m_ref ref = p2m_lookup(w.p, gfn_of(entry_gfn(entry)));
+        if (!s->live || s->level != 1 || !leaf)
             continue;
+        if ((entry & (P | A)) != (P | A) || ref.type == P2M_HOLE ||
+            ref.mfn.n != (leaf & PTE_ADDR) >> PAGE_SHIFT)
+            fail_msg("S2: entry %u of table %lx maps what the guest's does not", slot, table);
+        if ((leaf & RW) && (~entry & (RW | D) || ref.readonly || ref.type == P2M_SHARED))
+            fail_msg("S2, S5: entry %u of table %lx is writable", slot, table);
+        if (!(leaf & NX) && (entry & NX))
+            fail_msg("S2: entry %u of table %lx is executable", slot, table);
+    }
+}
+
+/* ---- frames of both domains together ---- */
+
+/* Each frame of a domain stands behind one gfn; a shared one behind as many as it has references.
+ */
+static void count_owners(void)
+{
+    static uint16_t uses[4097];
+
+    memset(uses, 0, sizeof uses);
+    for (unsigned d = 0; d < 2; d++)
+        for (uint64_t gfn = 0; gfn < GFNS; gfn++) {
+            struct p2m_ref ref = p2m_lookup(d ? w.other : w.p, gfn_of(gfn));
+            if (ref.type == P2M_RAM || ref.type == P2M_SHARED)
+                uses[ref.mfn.n]++;
         }
-        struct reference r = reference_walk(vcpu, at);
-        struct p2m_ref ref = p2m_lookup(w.p, gfn_of(r.gfn));
-        if (!r.present || r.hole || !r.all_accessed ||
-            (t[slot] & PTE_ADDR) >> PAGE_SHIFT != ref.mfn.n)
-            fail_msg("S2: %lx is mapped against the guest's tables", at);
-        if ((now & RW) && (!r.writable || !r.dirty || ref.readonly))
-            fail_msg("S2, S5: %lx is writable", at);
-        if (!(now & NX) && !r.executable)
-            fail_msg("S2: %lx is executable", at);
-        if ((now & RW) && ref.type == P2M_RAM && record_protected(p2m_record(w.p, r.gfn)))
-            fail_msg("S4: table %lx is writable at %lx", r.gfn, at);
+    for (uint64_t n = 0; n < 4097; n++) {
+        const struct frame *f = frame_of(mfn_of(n));
+        if (!f || !f->refs)
+            continue;
+        if (f->owner == DOMID_COW ? uses[n] > f->refs : uses[n] > 1)
+            fail_msg("frame %lx: %u gfns, %u references", n, uses[n], f->refs);
     }
 }
 
@@ -423,12 +611,11 @@ void check_world(void)
     wrong = paging_audit(w.other);
     if (wrong)
         fail_msg("audit of the other domain: %s", wrong);
-    for (unsigned i = 0; i < VCPUS; i++) {
-        struct shadow *top = w.v[i].user_mode ? w.v[i].user_top : w.v[i].kernel_top;
-        if (w.v[i].loaded && top == w.v[i].loaded &&
-            top->gfn.n == (w.v[i].user_mode ? w.v[i].user_root.n : w.v[i].kernel_root.n))
-            check_reachable(i, w.v[i].loaded->mfn, 4, 0, RW);
-    }
+    for (unsigned i = 0; i < ALL_VCPUS; i++)
+        if (root_of(i))
+            check_reachable(i, root_of(i)->mfn, 4, 0, RW);
+    check_cached();
+    count_owners();
 }
 
 /* ---- expectations ---- */

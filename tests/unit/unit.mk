@@ -38,7 +38,7 @@ unit_devtree_LIBS := -lfdt
 unit_pci := $(addprefix io/,pci.c pci_device.c msix.c irq.c mmio.c)
 mm_base  := mm/frame.c mm/heap.c mm/tlb.c tests/unit/fake_arch.c
 mm_all   := $(mm_base) $(addprefix mm/,paging.c p2m.c m2p.c rmap.c shadow.c shadow_pool.c \
-                shadow_update.c shadow_fault.c walk.c alias.c audit.c inspect.c)
+                shadow_update.c shadow_fault.c walk.c alias.c logdirty.c share.c audit.c inspect.c)
 unit_frame := $(mm_base)
 unit_heap  := $(mm_base)
 unit_p2m   := $(mm_all)
