@@ -53,6 +53,7 @@ extern char *arch_ram;
 
 /* ---- access to the running guest, with fault fixup; 0 or the number of bytes not copied: all of
  * them if one is not a guest's address (the hypervisor's entries are in the same root) ---- */
+bool arch_guest_range(uint64_t va, size_t bytes); /* can they be a guest's? */
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
 

@@ -9,6 +9,9 @@
 #define PCPU_MAX   64   /* pCPUs used; a bit each in a 64-bit mask */
 #define DOMAIN_MAX 1024 /* slots of the domain table, a pointer each; numbers are reused late */
 #define VCPU_MAX   32   /* vCPUs of a domain: shared_info has room for 32 vcpu_infos */
+#define EXCHANGE_GFNS                                                                           \
+    1024 /* gfns of a domU beyond its memory limit: room for XENMEM_exchange to find contiguous \
+            ones */
 #define EVTCHN_MAX 4096 /* ports of a domain with the 2-level ABI, 64-bit */
 #define VIRQ_MAX   24   /* NR_VIRQS of <xen/xen.h> */
 #define PIRQ_MAX   64   /* physical interrupt numbers of dom0 */

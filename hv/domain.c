@@ -186,8 +186,8 @@ static long make_parts(struct domain *d, const struct domain_params *params)
         params->shadow_pages ? params->shadow_pages : default_shadow_pages(params->max_pages);
     long err;
 
-    d->paging =
-        paging_create(d->id, params->max_pages, params->privileged ? PAGING_DIRECT : 0, pool);
+    d->paging = paging_create(d->id, params->max_pages + (params->privileged ? 0 : EXCHANGE_GFNS),
+                              params->privileged ? PAGING_DIRECT : 0, pool);
     if (!d->paging)
         return -XEN_ENOMEM;
     err = make_shared_info(d);

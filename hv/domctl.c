@@ -126,8 +126,8 @@ static long max_mem(struct domain *d, uint64_t kib)
     long rc = 0;
 
     paging_lock(d->paging);
-    if (!paging_is_direct(d->paging) && pages > p2m_max_gfn(d->paging))
-        rc = p2m_set_max(d->paging, pages);
+    if (!paging_is_direct(d->paging) && pages + EXCHANGE_GFNS > p2m_max_gfn(d->paging))
+        rc = p2m_set_max(d->paging, pages + EXCHANGE_GFNS);
     paging_unlock(d->paging);
     if (rc)
         return refuse(d, rc, "a limit of %lu KiB", kib);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_op: what a domain owns (hv/reservation.c), its memory map (hv/memory_map.c), the limits,
- * the machine-to-phys table's place, and resources that domain 0 maps for a domain that it builds.
+ * memory_op: what a domain owns (hv/reservation.c, hv/exchange.c), its memory map
+ * (hv/memory_map.c), the limits, the machine-to-phys table's place, and resources that domain 0
+ * maps for a domain that it builds.
  */
 #include <stdint.h>
 #include <xen/errno.h>
 #include <xen/xen.h>
 #include <xen/memory.h>
 #include "hv/domain.h"
+#include "hv/exchange.h"
 #include "hv/grant.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
@@ -130,6 +132,34 @@ static long acquire_resource(struct vcpu *v, uint64_t arg)
     return rc;
 }
 
+/* Changes of a translated guest's map, which Xen refuses to a PV guest once it has read what it is
+ * asked. Each structure begins with the domain. */
+static long physmap_op(struct vcpu *v, unsigned op, uint64_t arg)
+{
+    union {
+        domid_t domid;
+        struct xen_add_to_physmap add;
+        struct xen_add_to_physmap_batch batch;
+        struct xen_remove_from_physmap remove;
+    } u;
+    size_t size = op == XENMEM_add_to_physmap         ? sizeof u.add
+                  : op == XENMEM_add_to_physmap_batch ? sizeof u.batch
+                                                      : sizeof u.remove;
+    struct domain *d;
+    long rc;
+
+    if (guest_read(&u, arg, size))
+        return -XEN_EFAULT;
+    if (op == XENMEM_add_to_physmap && u.add.space == XENMAPSPACE_gmfn_foreign)
+        return -XEN_ENOSYS;
+    d = domain_get_for(v->domain, u.domid);
+    if (!d)
+        return -XEN_ESRCH;
+    rc = d == v->domain || v->domain->privileged ? -XEN_EACCES : -XEN_EPERM;
+    domain_put(d);
+    return refuse(v->domain, rc, "memory_op %u is for translated guests", op);
+}
+
 long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
 {
     unsigned op = call->arg[0] & MEMOP_CMD_MASK;
@@ -140,6 +170,8 @@ long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
         return reservation_op(v, call);
+    case XENMEM_exchange:
+        return exchange_op(v, arg);
     case XENMEM_claim_pages:
         return reservation_claim(v, arg);
     case XENMEM_maximum_ram_page:
@@ -161,7 +193,7 @@ long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
     case XENMEM_add_to_physmap:
     case XENMEM_add_to_physmap_batch:
     case XENMEM_remove_from_physmap:
-        return refuse(v->domain, -XEN_EACCES, "memory_op %u is for translated guests", op);
+        return physmap_op(v, op, arg);
     default:
         return refuse(v->domain, -XEN_ENOSYS, "memory_op %u", op);
     }

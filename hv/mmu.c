@@ -68,6 +68,7 @@ static long update_own(struct domain *d, const struct mmu_update *u)
 
     switch (u->ptr & 7) {
     case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_NO_TRANSLATE: /* there is nothing to translate here */
         return shadow_update(d->paging, table, u->ptr & (PAGE_SIZE - 8), u->val, 0);
     case MMU_PT_UPDATE_PRESERVE_AD:
         return shadow_update(d->paging, table, u->ptr & (PAGE_SIZE - 8), u->val,
@@ -75,11 +76,8 @@ static long update_own(struct domain *d, const struct mmu_update *u)
     case MMU_MACHPHYS_UPDATE:
     case MMU_MACHPHYS_UPDATE | 4: /* the offset in the frame is of no meaning */
         return m2p_set(d->paging, table, u->val);
-    case MMU_NORMAL_PT_UPDATE | 4:
-    case MMU_PT_UPDATE_PRESERVE_AD | 4:
-        return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
     default:
-        return refuse(d, -XEN_ENOSYS, "mmu_update command %lu", u->ptr & 3);
+        return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
     }
 }
 
@@ -91,8 +89,7 @@ static long update_other(struct domain *d, struct domain *owner, const struct mm
     struct domain *locked = command == MMU_MACHPHYS_UPDATE ? owner : d;
     long err;
 
-    if ((u->val & ENTRY_PRESENT) && !(u->ptr & 4) &&
-        (command == MMU_NORMAL_PT_UPDATE || command == MMU_PT_UPDATE_PRESERVE_AD))
+    if ((u->val & ENTRY_PRESENT) && !(u->ptr & 4) && command != MMU_MACHPHYS_UPDATE)
         return update_foreign(d, owner, gfn_of(u->ptr >> PAGE_SHIFT), u->ptr & (PAGE_SIZE - 8),
                               u->val);
     paging_lock(locked->paging);
@@ -335,7 +332,8 @@ static long flush_op(struct vcpu *v, const struct mmuext_op *op)
         vcpus = 1UL << v->id;
     else if ((op->cmd == MMUEXT_TLB_FLUSH_MULTI || op->cmd == MMUEXT_INVLPG_MULTI) &&
              guest_read(&vcpus, (uint64_t)op->arg2.vcpumask.p, sizeof vcpus))
-        return -XEN_EFAULT;
+        return refuse(v->domain, -XEN_EINVAL, "mask of vCPUs at %lx",
+                      (uint64_t)op->arg2.vcpumask.p); /* as Xen says it here */
     flush_vcpus(v, vcpus, one ? &va : NULL);
     return 0;
 }

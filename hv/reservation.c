@@ -29,8 +29,12 @@ struct extents {
     unsigned order;
 };
 
-/* Takes [gfn, gfn + 2^order) out of the domain again; holes in it are left alone. */
-static void take_back(struct domain *d, gfn_t gfn, unsigned order)
+unsigned reservation_order_max(const struct domain *caller)
+{
+    return caller->privileged ? ORDER_MAX_DOM0 : ORDER_MAX_DOMU;
+}
+
+void reservation_take_back(struct domain *d, gfn_t gfn, unsigned order)
 {
     for (uint64_t i = 0; i < 1UL << order; i++) {
         mfn_t mfn;
@@ -81,20 +85,9 @@ static long fill_hole(struct domain *d, gfn_t gfn, unsigned order, uint64_t pfn)
     return rc;
 }
 
-static long populate_locked(struct domain *d, unsigned order, uint64_t pfn, gfn_t *gfn)
+long reservation_fill(struct domain *d, unsigned order, uint64_t pfn, gfn_t *gfn)
 {
-    uint64_t pages = 1UL << order, owned;
     long rc;
-
-    if (d->dying)
-        return -XEN_EINVAL;
-    paging_lock(d->paging);
-    owned = p2m_ram_count(d->paging);
-    *gfn = d->privileged ? INVALID_GFN : p2m_lowest_hole(d->paging, order);
-    paging_unlock(d->paging);
-    if (owned > d->max_pages || pages > d->max_pages - owned)
-        return refuse(d, -XEN_ENOMEM, "%lu pages and %lu more exceed its limit of %lu", owned,
-                      pages, d->max_pages);
 
     if (d->privileged) {
         mfn_t mfn = frame_alloc(order, d->id, FRAME_ALLOC_ZERO);
@@ -104,13 +97,31 @@ static long populate_locked(struct domain *d, unsigned order, uint64_t pfn, gfn_
         *gfn = gfn_of(mfn.n);
         rc = put_block(d, *gfn, mfn, order, pfn);
     } else {
+        paging_lock(d->paging);
+        *gfn = p2m_lowest_hole(d->paging, order);
+        paging_unlock(d->paging);
         if (!gfn_valid(*gfn))
             return refuse(d, -XEN_ENOMEM, "no hole of 2^%u frames", order);
         rc = fill_hole(d, *gfn, order, pfn);
     }
     if (rc)
-        take_back(d, *gfn, order);
+        reservation_take_back(d, *gfn, order);
     return rc;
+}
+
+static long populate_locked(struct domain *d, unsigned order, uint64_t pfn, gfn_t *gfn)
+{
+    uint64_t pages = 1UL << order, owned;
+
+    if (d->dying)
+        return -XEN_EINVAL;
+    paging_lock(d->paging);
+    owned = p2m_ram_count(d->paging);
+    paging_unlock(d->paging);
+    if (owned > d->max_pages || pages > d->max_pages - owned)
+        return refuse(d, -XEN_ENOMEM, "%lu pages and %lu more exceed its limit of %lu", owned,
+                      pages, d->max_pages);
+    return reservation_fill(d, order, pfn, gfn);
 }
 
 /* One extent for the domain; pfns of increase_reservation are unknown: the machine-to-phys entry is
@@ -134,7 +145,7 @@ static long populate_one(const struct extents *e, uint64_t i, bool has_pfn)
     if (e->list && guest_write_item(&pfn, e->list, i)) {
         /* Nobody would know of it. */
         spin_lock(&d->lock);
-        take_back(d, gfn, e->order);
+        reservation_take_back(d, gfn, e->order);
         spin_unlock(&d->lock);
         return -XEN_EFAULT;
     }
@@ -192,7 +203,7 @@ long reservation_op(struct vcpu *v, struct hypercall *call)
     uint64_t done = call->arg[0] >> MEMOP_EXTENT_SHIFT;
     struct xen_memory_reservation r;
     struct extents e = {.caller = v->domain};
-    unsigned order_max = v->domain->privileged ? ORDER_MAX_DOM0 : ORDER_MAX_DOMU;
+    unsigned order_max = reservation_order_max(v->domain);
     long rc = (long)done;
 
     if (guest_read(&r, call->arg[1], sizeof r))

@@ -7,6 +7,7 @@
 #ifndef MM_GUEST_H
 #define MM_GUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <xen/errno.h>
@@ -37,6 +38,15 @@ static inline uint64_t guest_item_va(uint64_t base, uint64_t i, size_t size)
     if (__builtin_mul_overflow(i, (uint64_t)size, &off) || __builtin_add_overflow(base, off, &va))
         return ~0UL;
     return va;
+}
+
+/* May `count` items from guest_va on be the guest's at all? Says nothing of what is mapped there.
+ */
+static inline bool guest_list_ok(uint64_t guest_va, uint64_t count, size_t size)
+{
+    size_t bytes;
+
+    return !__builtin_mul_overflow(count, size, &bytes) && arch_guest_range(guest_va, bytes);
 }
 
 #endif

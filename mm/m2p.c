@@ -78,6 +78,28 @@ long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn)
     return 0;
 }
 
+uint64_t m2p_get(const struct paging *p, gfn_t gfn)
+{
+    mfn_t at = p->m2p_l3;
+    uint64_t entry = M2P_NONE;
+
+    if (gfn.n >= p->m2p_entries || !mfn_valid(at))
+        return M2P_NONE;
+    for (unsigned level = 3; level >= 1 && mfn_valid(at); level--) {
+        uint64_t *t = frame_map(at);
+
+        entry = t[index_of(gfn.n, level)];
+        at = entry ? maddr_to_mfn(entry & PTE_ADDR) : INVALID_MFN;
+        frame_unmap(t);
+    }
+    if (!mfn_valid(at))
+        return M2P_NONE;
+    const uint64_t *page = frame_map(at);
+    entry = __atomic_load_n(&page[gfn.n % ENTRIES_PER_PAGE], __ATOMIC_RELAXED);
+    frame_unmap((void *)page);
+    return entry;
+}
+
 uint64_t m2p_entries(const struct paging *p)
 {
     return p->m2p_entries;

@@ -159,6 +159,15 @@ long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn)
     return 0;
 }
 
+bool p2m_is_idle(struct paging *p, gfn_t gfn)
+{
+    const struct gfn_record *r = p2m_record(p, gfn.n);
+
+    if (!record_is_ram(r) || r->rmap || !shadow_is_orphan(r))
+        return false;
+    return __atomic_load_n(&frame_of(record_mfn(r))->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
 static bool is_hole(const struct paging *p, uint64_t gfn)
 {
     const struct gfn_record *r = p2m_record(p, gfn);

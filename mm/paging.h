@@ -115,6 +115,9 @@ long p2m_add_ram(
 /* Takes the RAM gfn out: every shadow mapping of it goes, its own shadows too; TLBs are covered by
  * the frame's stamp. *mfn is then the caller's to frame_put(). -EINVAL: no RAM there. */
 long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn);
+/* RAM that is nobody's business just now: not mapped by any shadow, no page table that anything
+ * leads to, not lent or held. */
+bool p2m_is_idle(struct paging *p, gfn_t gfn);
 gfn_t p2m_lowest_hole(struct paging *p, unsigned order); /* INVALID_GFN if none below max_frames */
 /* The domain's own memory: P2M_RAM or P2M_SHARED. What may be a page table. */
 bool p2m_is_memory(struct paging *p, gfn_t gfn);
@@ -134,6 +137,7 @@ gfn_t p2m_gfn_of(struct paging *p, mfn_t mfn);
 
 /* ---- machine-to-phys, one table per domain, read-only at the bottom of the hole ---- */
 long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn); /* -EINVAL outside */
+uint64_t m2p_get(const struct paging *p, gfn_t gfn);     /* ~0 where nothing was set */
 uint64_t
 m2p_entries(const struct paging *p); /* the max_mfn that XENMEM_machphys_mapping reports + 1 */
 

@@ -35,6 +35,11 @@ static size_t copy_bytes(void *dst, const void *src, size_t bytes)
     return bytes;
 }
 
+bool arch_guest_range(uint64_t va, size_t bytes)
+{
+    return !bytes || x86_guest_range(va, bytes);
+}
+
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
 {
     size_t left;

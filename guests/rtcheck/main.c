@@ -19,7 +19,9 @@
 #include <rt/trap.h>
 #include <rt/xenbus.h>
 
+#include "answers.h"
 #include "cpu.h"
+#include "exchange.h"
 #include "ldt.h"
 #include "pagetable.h"
 
@@ -354,6 +356,7 @@ static const struct {
     {"vcpu ports", check_vcpu_ports}, {"ldt", check_ldt},
     {"ldt pages", check_ldt_pages},   {"ldt user", check_ldt_user},
     {"ldt vcpus", check_ldt_vcpus},   {"table stores", check_table_stores},
+    {"exchange", check_exchange},     {"answers", check_answers},
 };
 
 int main(void)

@@ -544,7 +544,7 @@ static void test_memory_and_others(void **state)
     assert_int_equal(DOMCTL(XEN_DOMCTL_max_vcpus, 0, dc.u.max_vcpus.max = 1), -XEN_EINVAL);
     assert_int_equal(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = 4000), 0);
     assert_int_equal(domains[1].max_pages, 1000);
-    assert_int_equal(p2m_max_gfn(domains[1].paging), 1000);
+    assert_int_equal(p2m_max_gfn(domains[1].paging), 1000 + EXCHANGE_GFNS);
     assert_int_equal(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = 40), 0);
     assert_int_equal(domains[1].max_pages, 10);
     assert_true(DOMCTL(XEN_DOMCTL_max_mem, 4, dc.u.max_mem.max_memkb = ~0UL) < 0);
