@@ -80,7 +80,7 @@ static long get_store_mode(const struct domain *d, struct penumbra_store_mode *m
 
     *m = (struct penumbra_store_mode){
         .mode = __atomic_load_n(&d->store_mode, __ATOMIC_RELAXED),
-        .assist = (assists & 1u << VMASST_TYPE_writable_pagetables) != 0,
+        .assist = d->privileged || (assists & 1u << VMASST_TYPE_writable_pagetables),
     };
     return 0;
 }

@@ -5,7 +5,8 @@
  * for (VMASST_TYPE_writable_pagetables, its own side). Pure; asked for on such a fault only.
  *
  * On Xen 4.17 a table is never mapped writable, and a store through a read-only entry is emulated
- * if the guest enabled the assist, and else is its own page fault. That holds here too. A table
+ * if the guest enabled the assist or is domain 0, and else is its own page fault (fixup_page_fault
+ * in its arch/x86/traps.c, pv_ro_page_fault). That holds here too. A table
  * may also be mapped writable here: then the store has to work whatever the mode, and the mode says
  * how.
  */

@@ -55,7 +55,8 @@ static void store_cmpxchg(volatile uint64_t *entry, uint64_t old, uint64_t value
                  : "rbx", "memory", "cc");
 }
 
-/* By two steps, as no bits are left out by either: all bits of both, then those of the new one. */
+/* All bits of both, then those of the new one. In between it names the frame whose number has the
+ * bits of both: choose_pages() sees to it that this is one of the two. */
 static void store_logic(volatile uint64_t *entry, uint64_t old, uint64_t value)
 {
     (void)old;
@@ -63,6 +64,20 @@ static void store_logic(volatile uint64_t *entry, uint64_t old, uint64_t value)
                  :
                  : "r"(entry), "r"(value)
                  : "rbx", "memory", "cc");
+}
+
+/* A bit that the processor ignores. */
+static bool bit_store_works(volatile uint64_t *entry)
+{
+    faults = 0;
+    asm volatile("lea 1f(%%rip), %%rbx\n\tlock btsq $9, (%0)\n1:"
+                 :
+                 : "r"(entry)
+                 : "rbx", "memory", "cc");
+    if (!faults && (*entry & 1 << 9))
+        return true;
+    printf("rtcheck: bts to a page table: %u faults, entry %lx\n", faults, (unsigned long)*entry);
+    return false;
 }
 
 static const struct {
@@ -85,7 +100,7 @@ static bool stores_work(volatile uint64_t *entry)
     for (unsigned i = 0; i < sizeof(forms) / sizeof(*forms); i++)
         for (unsigned n = 0; n < 2; n++) {
             faults = 0;
-            forms[i].store(entry, entries[1 - n], entries[n]);
+            forms[i].store(entry, *entry, entries[n]); /* Xen adds flags of its own */
             pt_flush_all();
             if (faults || (*entry & PTE_ADDR) != (entries[n] & PTE_ADDR) || *page != n) {
                 printf("rtcheck: %s to a page table: %u faults, entry %lx\n", forms[i].name, faults,
@@ -93,7 +108,7 @@ static bool stores_work(volatile uint64_t *entry)
                 return false;
             }
         }
-    return true;
+    return bit_store_works(entry);
 }
 
 static bool store_faults(volatile uint64_t *entry)
@@ -108,31 +123,46 @@ static bool store_faults(volatile uint64_t *entry)
     return false;
 }
 
-/* The entry of SCRATCH, in a table that is in use; NULL: no memory. */
-static uint64_t *set_up(void *pages[2])
+#define ORDER 6
+
+/* Two pages of the block, the bits of the one's frame number among the other's. */
+static bool choose_pages(char *block, void *pages[2])
+{
+    for (unsigned i = 0; i < 1u << ORDER; i++)
+        for (unsigned k = 0; k < 1u << ORDER; k++) {
+            pages[0] = block + i * PAGE_SIZE;
+            pages[1] = block + k * PAGE_SIZE;
+            if (i != k && (virt_to_mfn(pages[0]) | virt_to_mfn(pages[1])) == virt_to_mfn(pages[1]))
+                return true;
+        }
+    return false;
+}
+
+/* The entry of SCRATCH, in a table that is in use; NULL: it cannot be made. */
+static uint64_t *set_up(char *block)
 {
     uint64_t *entry = pt_walk(pt_kernel_root(), SCRATCH, true);
+    void *pages[2];
 
+    if (!entry || !choose_pages(block, pages))
+        return NULL;
     for (uint64_t n = 0; n < 2; n++) {
-        pages[n] = page_alloc(0);
-        if (!pages[n])
-            return NULL;
         *(uint64_t *)pages[n] = n;
         entries[n] = virt_to_mfn(pages[n]) << 12 | PTE_KERNEL | PTE_US;
     }
-    if (!entry || pt_write(entry, entries[1]) < 0 || *(volatile uint64_t *)SCRATCH != 1)
+    if (pt_write(entry, entries[1]) < 0 || *(volatile uint64_t *)SCRATCH != 1)
         return NULL;
     return entry;
 }
 
-static bool assisted_stores(uint64_t *entry)
+static bool read_only_mapping(uint64_t *entry, bool assist)
 {
-    bool ok;
+    bool work = (assist || start_is_dom0()) && start_option_u64("stores", 1);
+    unsigned cmd = assist ? VMASST_CMD_enable : VMASST_CMD_disable;
 
-    if (hypercall_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables))
+    if (hypercall_vm_assist(cmd, VMASST_TYPE_writable_pagetables))
         return false;
-    ok = start_option_u64("stores", 1) ? stores_work(entry) : store_faults(entry);
-    return hypercall_vm_assist(VMASST_CMD_disable, VMASST_TYPE_writable_pagetables) == 0 && ok;
+    return work ? stores_work(entry) : store_faults(entry);
 }
 
 /* Xen has no such mappings: then there is nothing to see. */
@@ -152,19 +182,18 @@ static bool writable_mapping(const uint64_t *entry)
 
 bool check_table_stores(void)
 {
-    void *pages[2] = {NULL, NULL};
-    uint64_t *entry = set_up(pages);
+    char *block = page_alloc(ORDER);
+    uint64_t *entry = block ? set_up(block) : NULL;
     bool ok;
 
     if (!entry)
         return false;
     trap_set_handler(14, skip_fault);
-    ok = store_faults(entry) && assisted_stores(entry) && store_faults(entry) &&
-         writable_mapping(entry);
+    ok = read_only_mapping(entry, false) && read_only_mapping(entry, true) &&
+         read_only_mapping(entry, false) && writable_mapping(entry);
     trap_set_handler(14, NULL);
     ok &= pt_write(entry, 0) == 0;
     pt_flush_all();
-    for (unsigned n = 0; n < 2; n++)
-        page_free(pages[n], 0);
+    page_free(block, ORDER);
     return ok;
 }

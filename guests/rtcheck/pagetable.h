@@ -9,9 +9,9 @@
 
 /*
  * A store through a read-only mapping of a table in use is this guest's page fault, unless it
- * enabled VMASST_TYPE_writable_pagetables: then it has its effect, whichever instruction it is. On
- * a hypervisor that lets a guest map its tables writable, stores through such a mapping work. The
- * option `stores=0` says that the assist shall have no effect.
+ * enabled VMASST_TYPE_writable_pagetables, or is domain 0: then it has its effect, whichever
+ * instruction it is. On a hypervisor that lets a guest map its tables writable, stores through such
+ * a mapping work. The option `stores=0` says that no store through a read-only one shall work.
  */
 bool check_table_stores(void);
 

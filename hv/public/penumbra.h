@@ -112,7 +112,7 @@ _Static_assert(sizeof(struct penumbra_walk) == 272, "layout");
 
 struct penumbra_store_mode {
     uint8_t mode;   /* IN of set, OUT of get: PENUMBRA_STORES_* */
-    uint8_t assist; /* OUT of get: has the guest enabled VMASST_TYPE_writable_pagetables? */
+    uint8_t assist; /* OUT of get: VMASST_TYPE_writable_pagetables is on; in domain 0 always */
     uint8_t pad[6];
 };
 _Static_assert(sizeof(struct penumbra_store_mode) == 8, "layout");

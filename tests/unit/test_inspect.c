@@ -386,6 +386,10 @@ static void test_hypercall_sets_the_mode(void **state)
     assert_int_equal(call(PENUMBRA_OP_get_store_mode), 0);
     assert_int_equal(op.u.store_mode.mode, PENUMBRA_STORES_refuse);
     assert_int_equal(op.u.store_mode.assist, 1);
+    domain.vm_assist = 0;
+    domain.privileged = true; /* as on Xen */
+    assert_int_equal(call(PENUMBRA_OP_get_store_mode), 0);
+    assert_int_equal(op.u.store_mode.assist, 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -85,7 +85,13 @@ def test_dom0(xen, disk, cpus):
         m.send("create -c smp vcpus=2\r")
         m.expect(r"smp: 2 vCPUs up, \d+ IPIs ok")
         m.wait_prompt()
+        m.send("create -c rtcheck\r")  # not as domain 0: another's rights
+        m.expect(r"rtcheck: \d+ checks ok")
+        m.wait_prompt()
         assert set(m.domains()) == {"Domain-0", "hello"}
+        for command in ["counters", "counters hello", "pt hello 0", "pt-mode hello", "pt-mode hello drop"]:
+            assert "this hypervisor has no shadow page tables" in m.run(command), command
+        assert "pagetable_writes: this hypervisor has no such modes" in m.run("create hello name=b pagetable_writes=drop")
         assert m.poweroff() == 0
 
 
