@@ -165,19 +165,37 @@ static bool read_only_mapping(uint64_t *entry, bool assist)
     return work ? stores_work(entry) : store_faults(entry);
 }
 
-/* Xen has no such mappings: then there is nothing to see. */
-static bool writable_mapping(const uint64_t *entry)
+/* The entry, mapped writable; NULL: it cannot be, as on Xen. */
+static volatile uint64_t *map_writable(const uint64_t *entry)
 {
     uint64_t *alias_entry = pt_walk(pt_kernel_root(), ALIAS, true);
-    unsigned long offset = (unsigned long)entry & (PAGE_SIZE - 1);
-    bool ok;
+    long rc =
+        alias_entry ? pt_write(alias_entry, virt_to_mfn(entry) << 12 | PTE_KERNEL | PTE_US) : -1;
 
-    if (!alias_entry)
-        return false;
-    if (pt_write(alias_entry, virt_to_mfn(entry) << 12 | PTE_KERNEL | PTE_US) < 0)
-        return true;
-    ok = stores_work((volatile uint64_t *)(ALIAS + offset));
-    return pt_write(alias_entry, 0) == 0 && ok;
+    pt_flush_all();
+    return rc < 0 ? NULL : (volatile uint64_t *)(ALIAS + ((unsigned long)entry & (PAGE_SIZE - 1)));
+}
+
+static bool writable_mapping(const uint64_t *entry)
+{
+    volatile uint64_t *alias = map_writable(entry);
+
+    return !alias || stores_work(alias);
+}
+
+/* The table that maps the very code and stack that run: if its shadow is dropped for the store, the
+ * next instruction needs it again. */
+static bool table_of_its_own(void)
+{
+    const uint64_t *entry = pt_walk(pt_kernel_root(), (unsigned long)table_of_its_own, false);
+    volatile uint64_t *alias = entry ? map_writable(entry) : NULL;
+
+    faults = 0;
+    for (unsigned i = 0; alias && i < 100; i++) {
+        store_xchg(alias, *alias, *alias);
+        pt_flush_all();
+    }
+    return entry && !faults;
 }
 
 bool check_table_stores(void)
@@ -190,9 +208,9 @@ bool check_table_stores(void)
         return false;
     trap_set_handler(14, skip_fault);
     ok = read_only_mapping(entry, false) && read_only_mapping(entry, true) &&
-         read_only_mapping(entry, false) && writable_mapping(entry);
+         read_only_mapping(entry, false) && writable_mapping(entry) && table_of_its_own();
     trap_set_handler(14, NULL);
-    ok &= pt_write(entry, 0) == 0;
+    ok &= pt_write(pt_walk(pt_kernel_root(), ALIAS, true), 0) == 0 && pt_write(entry, 0) == 0;
     pt_flush_all();
     page_free(block, ORDER);
     return ok;

@@ -157,17 +157,18 @@ def test_stores_are_emulated_by_default(machine):
     assert machine.run("pt-mode emulated") == "emulate (the guest's assist is off)\n"
     c = next(run)
     # Through a read-only entry with the assist, and through a writable one.
-    assert c["stores_mov"] == c["stores_xchg"] == c["stores_cmpxchg"] == 4 and c["stores_logic"] == 8, c
+    assert c["stores_mov"] == c["stores_cmpxchg"] == 4 and c["stores_logic"] == 8, c
+    assert c["stores_xchg"] == 104  # a hundred to the table that maps the guest's own text
     assert c["stores_bit"] == 2 and c["tables_dropped"] == 0
     assert c["stores_refused"] == 2  # without the assist
-    assert c["faults_store"] == 24
+    assert c["faults_store"] == 124
 
 
 def test_stores_drop_the_shadow(machine):
     run = rtcheck(machine, "dropped", "pagetable_writes=drop")
     next(run)
     c = next(run)
-    assert c["tables_dropped"] >= 8, c
+    assert c["tables_dropped"] >= 100, c
     assert c["stores_mov"] == c["stores_xchg"] == c["stores_cmpxchg"] == 2  # read-only: dropping would not help
     assert c["stores_refused"] == 2
 
@@ -179,7 +180,7 @@ def test_stores_are_refused(machine):
     assert machine.run("pt-mode refused refuse") == ""
     assert machine.run("pt-mode refused").startswith("refuse ")
     c = next(run)
-    assert c["stores_refused"] == 3 and c["tables_dropped"] >= 8, c
+    assert c["stores_refused"] == 3 and c["tables_dropped"] >= 100, c
     assert all(c[key] == 0 for key in KEYS if re.match("stores_(?!refused)", key)), c
 
 
