@@ -112,10 +112,10 @@ $(DISK): | guests
 	@mkdir -p $(@D)
 	@echo "  DISK    $@"
 	@overlays=; \
-	if [ $(LINUX) != 0 ]; then \
-	    if why=$$(dom0/debian/pvgrub.sh $(OUT)/pvgrub); then overlays=$(OUT)/pvgrub; \
-	    else echo "note: $@ comes without PV-GRUB: $$(echo "$$why" | tail -n 1)"; fi; \
-	fi; \
+	for guest in $(if $(filter-out 0,$(LINUX)),pvgrub linux); do \
+	    if why=$$(dom0/debian/$$guest.sh $(OUT)/$$guest); then overlays="$$overlays $(OUT)/$$guest"; \
+	    else echo "note: $@ comes without $$guest: $$(echo "$$why" | tail -n 1)"; fi; \
+	done; \
 	dom0/mkdisk.sh $@ 512M $(OUT)/guests $$overlays
 
 # --- run and check --------------------------------------------------------------------------------

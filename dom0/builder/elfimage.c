@@ -17,10 +17,10 @@
 #define UNSET (~0ull)
 
 struct notes {
-    bool any;
     uint64_t entry, hypercall_page, virt_base, paddr_offset, init_p2m, mod_start_pfn;
     char required[32]; /* a feature that is required and not there */
     bool other_xen;    /* XEN_VERSION names another interface */
+    bool phys32;       /* an entry point for PVH guests */
 };
 
 struct parse {
@@ -29,6 +29,9 @@ struct parse {
     struct cfg_error *err;
     Elf64_Ehdr header;
     struct notes notes;
+    elfimage_note_fn note; /* called for each */
+    void *note_ctx;
+    bool any_note;
 };
 
 #define refuse(p, ...) (cfg_error_set((p)->err, __VA_ARGS__), -XEN_ENOEXEC)
@@ -139,9 +142,10 @@ static void note_features(struct notes *n, const unsigned char *desc, uint32_t s
     }
 }
 
-static void take_note(struct notes *n, uint32_t type, const unsigned char *desc, uint32_t size)
+static void take_note(void *ctx, uint32_t type, const unsigned char *desc, uint32_t size)
 {
-    n->any = true;
+    struct notes *n = ctx;
+
     switch (type) {
     case XEN_ELFNOTE_ENTRY:
         n->entry = note_number(desc, size);
@@ -167,6 +171,9 @@ static void take_note(struct notes *n, uint32_t type, const unsigned char *desc,
     case XEN_ELFNOTE_XEN_VERSION:
         n->other_xen = size < 8 || memcmp(desc, "xen-3.0", 8) != 0;
         break;
+    case XEN_ELFNOTE_PHYS32_ENTRY:
+        n->phys32 = true;
+        break;
     }
 }
 
@@ -176,7 +183,7 @@ static uint64_t padded(uint32_t size)
 }
 
 /* A block of notes. One that makes no sense ends it: real kernels have such, PV-GRUB for one. */
-static void walk_notes(struct notes *n, const unsigned char *block, uint64_t len)
+static void walk_notes(struct parse *p, const unsigned char *block, uint64_t len)
 {
     while (len >= sizeof(Elf64_Nhdr)) {
         Elf64_Nhdr note;
@@ -189,8 +196,10 @@ static void walk_notes(struct notes *n, const unsigned char *block, uint64_t len
         desc_size = padded(note.n_descsz);
         if (name_size > len || note.n_descsz > len - name_size)
             return;
-        if (note.n_namesz == 4 && !memcmp(block, "Xen", 4))
-            take_note(n, note.n_type, block + name_size, note.n_descsz);
+        if (note.n_namesz == 4 && !memcmp(block, "Xen", 4)) {
+            p->any_note = true;
+            p->note(p->note_ctx, note.n_type, block + name_size, note.n_descsz);
+        }
         if (desc_size > len - name_size)
             return;
         block += name_size + desc_size;
@@ -213,7 +222,7 @@ static int read_notes(struct parse *p, uint64_t offset, uint64_t len)
     }
     rc = read_at(p, offset, block, len, "notes");
     if (rc == 0)
-        walk_notes(&p->notes, block, len);
+        walk_notes(p, block, len);
     free(block);
     return rc;
 }
@@ -270,7 +279,7 @@ static int read_section_notes(struct parse *p)
     if (p->header.e_shentsize != sizeof(Elf64_Shdr) || p->header.e_shoff > p->file->size ||
         count * sizeof(Elf64_Shdr) > p->file->size - p->header.e_shoff)
         return 0;
-    for (unsigned i = 0; i < count && !p->notes.any; i++) {
+    for (unsigned i = 0; i < count && !p->any_note; i++) {
         Elf64_Shdr sh;
         int rc = read_at(p, p->header.e_shoff + i * sizeof sh, &sh, sizeof sh, "headers");
 
@@ -319,8 +328,13 @@ static int take_notes(struct parse *p)
     const struct notes *n = &p->notes;
     struct elfimage *image = p->image;
 
-    if (!n->any)
+    if (!p->any_note)
         return refuse(p, "kernel %s has no Xen notes: it is no kernel for Xen PV guests",
+                      p->file->name);
+    if (n->phys32 && n->entry == UNSET)
+        return refuse(p,
+                      "kernel %s is for PVH guests only (it has no ENTRY note): give one built for "
+                      "PV, as Linux is with CONFIG_XEN_PV",
                       p->file->name);
     if (n->other_xen)
         return refuse(p, "kernel %s wants another version of the interface than xen-3.0",
@@ -338,6 +352,26 @@ static int take_notes(struct parse *p)
     return 0;
 }
 
+static int read_headers(struct parse *p)
+{
+    int rc = read_header(p);
+
+    if (rc == 0)
+        rc = read_program_headers(p);
+    if (rc == 0 && !p->any_note)
+        rc = read_section_notes(p);
+    return rc;
+}
+
+int elfimage_notes(const struct elfimage_file *file, elfimage_note_fn fn, void *ctx,
+                   struct cfg_error *err)
+{
+    struct elfimage image = {0};
+    struct parse p = {.file = file, .image = &image, .err = err, .note = fn, .note_ctx = ctx};
+
+    return read_headers(&p);
+}
+
 int elfimage_parse(const struct elfimage_file *file, struct elfimage *image, struct cfg_error *err)
 {
     struct parse p = {.file = file, .image = image, .err = err};
@@ -350,11 +384,9 @@ int elfimage_parse(const struct elfimage_file *file, struct elfimage *image, str
                              .paddr_offset = UNSET,
                              .init_p2m = UNSET,
                              .mod_start_pfn = UNSET};
-    rc = read_header(&p);
-    if (rc == 0)
-        rc = read_program_headers(&p);
-    if (rc == 0 && !p.notes.any)
-        rc = read_section_notes(&p);
+    p.note = take_note;
+    p.note_ctx = &p.notes;
+    rc = read_headers(&p);
     if (rc == 0)
         rc = take_notes(&p);
     if (rc == 0)

@@ -49,4 +49,12 @@ struct elfimage {
  */
 int elfimage_parse(const struct elfimage_file *file, struct elfimage *image, struct cfg_error *err);
 
+/* A note of Xen's: its type (XEN_ELFNOTE_*) and content, valid during the call. */
+typedef void (*elfimage_note_fn)(void *ctx, uint32_t type, const unsigned char *desc,
+                                 uint32_t size);
+
+/* Call fn for each note, in a file that elfimage_parse() may refuse. Errors as there. */
+int elfimage_notes(const struct elfimage_file *file, elfimage_note_fn fn, void *ctx,
+                   struct cfg_error *err);
+
 #endif

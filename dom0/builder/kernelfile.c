@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dom0/builder/kernelfile.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <string.h>
 #include <xen/errno.h>
@@ -104,8 +105,10 @@ static int read_format(struct kernelfile *k, struct cfg_error *err)
     size_t len = k->size < sizeof magic ? (size_t)k->size : sizeof magic;
     int rc = read_raw(k, k->offset, magic, len, err);
 
-    if (rc == 0)
+    if (rc == 0) {
         k->format = unpack_recognise(magic, len);
+        k->is_elf = len >= SELFMAG && !memcmp(magic, ELFMAG, SELFMAG);
+    }
     if (k->format == UNPACK_NONE)
         k->unpacked_size = 0;
     return rc;

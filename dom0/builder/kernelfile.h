@@ -19,7 +19,8 @@ struct kernelfile {
     struct elfimage_file raw; /* the file itself */
     bool bzimage;
     unsigned protocol;         /* of the bzImage's boot protocol: major << 8 | minor */
-    char version[80];          /* what the bzImage says that it is, printable; may be empty */
+    char version[128];         /* what the bzImage says that it is, printable; may be empty */
+    bool is_elf;               /* begins as an ELF file does, not being packed */
     enum unpack_format format; /* UNPACK_NONE: the ELF file is there as it is */
     uint64_t offset, size;     /* of the ELF file, or of what it is packed in, in `raw` */
     uint64_t unpacked_size;    /* as stated by a bzImage; 0 if nothing says it */

@@ -62,9 +62,19 @@ static void permit(struct batch *b, const char *name, bool guest_owns)
         b->rc = guest_owns ? store_set_perms(path, owns, 1) : store_set_perms(path, reads, 2);
 }
 
+static void put_vcpus(struct batch *b, unsigned count, unsigned max)
+{
+    char name[32];
+
+    for (unsigned i = 0; i < max; i++) {
+        snprintf(name, sizeof name, "cpu/%u/availability", i);
+        put(b, name, "%s", i < count ? "online" : "offline");
+    }
+}
+
 static void put_domain(struct batch *b, const struct xlcfg *cfg, const struct build_result *built)
 {
-    char uuid[NODES_UUID_MAX], name[32];
+    char uuid[NODES_UUID_MAX];
 
     put(b, "name", "%s", cfg->name);
     put(b, "vm", "/vm/%s", nodes_uuid_text(cfg->uuid, uuid));
@@ -78,10 +88,7 @@ static void put_domain(struct batch *b, const struct xlcfg *cfg, const struct bu
     put(b, "console/type", "xenconsoled");
     put(b, "console/limit", "%u", CONSOLE_LIMIT);
     put(b, "console/output", "pty");
-    for (unsigned i = 0; i < cfg->maxvcpus; i++) {
-        snprintf(name, sizeof name, "cpu/%u/availability", i);
-        put(b, name, "%s", i < cfg->vcpus ? "online" : "offline");
-    }
+    put_vcpus(b, cfg->vcpus, cfg->maxvcpus);
     put(b, "control/platform-feature-multiprocessor-suspend", "1");
     put(b, "control/platform-feature-xs_reset_watches", "1");
 }
@@ -201,6 +208,15 @@ int nodes_shutdown(domid_t domid, const char *how)
 
     snprintf(b.home, sizeof b.home, "/local/domain/%u", domid);
     put(&b, "control/shutdown", "%s", how);
+    return b.rc;
+}
+
+int nodes_set_vcpus(domid_t domid, unsigned count, unsigned max)
+{
+    struct batch b = {.domid = domid};
+
+    snprintf(b.home, sizeof b.home, "/local/domain/%u", domid);
+    put_vcpus(&b, count, max);
     return b.rc;
 }
 

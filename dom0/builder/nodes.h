@@ -30,6 +30,9 @@ int nodes_memory(domid_t domid, uint64_t *target, uint64_t *max);
 int nodes_set_target(domid_t domid, uint64_t kib);
 int nodes_set_max(domid_t domid, uint64_t kib);
 
+/* The first `count` of its `max` vCPUs shall be up: the guest takes others down. */
+int nodes_set_vcpus(domid_t domid, unsigned count, unsigned max);
+
 /* dom0's own nodes; once at start. */
 int nodes_create_dom0(void);
 

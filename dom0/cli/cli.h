@@ -53,6 +53,11 @@ int cli_usage(const char *command);
 /* The domain named by a word, refusing if there is none. */
 int cli_domain(const char *command, const char *word, domid_t *domid);
 
+/* Absolute form of a path: there is no current directory but the root. Refuses one that is too
+ * long, and any if there is no disk. */
+#define CLI_PATH_MAX 512
+int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX]);
+
 /* Seconds with one decimal, as xl's %.1f, right-aligned to `width`. Returns buf. */
 char *cli_seconds(uint64_t ns, int width, char *buf, size_t size);
 
@@ -61,6 +66,7 @@ int cli_console(const char *command, domid_t domid, bool start);
 
 /* The commands, by file. */
 int cmd_create(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_console(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
@@ -71,6 +77,7 @@ int cmd_mem_set(int argc, char **argv);
 int cmd_mem_max(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_vcpu_list(int argc, char **argv);
+int cmd_vcpu_set(int argc, char **argv);
 int cmd_block_list(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_dmesg(int argc, char **argv);

@@ -11,17 +11,15 @@
 #include "dom0/cli/term.h"
 #include "dom0/fs/vfs.h"
 
-#define PATH_BYTES 512
 #define READ_BYTES 4096
 
-/* Absolute form of a path: there is no current directory but the root. -XEN_ENODEV without disk. */
-static int file_path(const char *command, const char *word, char path[PATH_BYTES])
+int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX])
 {
     if (cli_disk_problem()[0])
         return cli_refuse(command, -XEN_ENODEV, "there are no files: %s", cli_disk_problem());
-    if (strlen(word) + 2 > PATH_BYTES)
+    if (strlen(word) + 2 > CLI_PATH_MAX)
         return cli_refuse(command, -XEN_EINVAL, "the path is too long");
-    snprintf(path, PATH_BYTES, "%s%s", word[0] == '/' ? "" : "/", word);
+    snprintf(path, CLI_PATH_MAX, "%s%s", word[0] == '/' ? "" : "/", word);
     return 0;
 }
 
@@ -64,11 +62,11 @@ int cmd_ls(int argc, char **argv)
 {
     bool full = argc > 1 && !strcmp(argv[1], "-l");
     int first = full ? 2 : 1, rc = 0;
-    char path[PATH_BYTES];
+    char path[CLI_PATH_MAX];
 
     if (argc > first + 1 || (argc > first && argv[first][0] == '-'))
         return cli_usage(argv[0]);
-    rc = file_path(argv[0], argc > first ? argv[first] : "/", path);
+    rc = cli_path(argv[0], argc > first ? argv[first] : "/", path);
     if (rc == 0) {
         struct vfs_stat st;
 
@@ -105,13 +103,13 @@ static int show_file(const char *command, const char *path)
 
 int cmd_cat(int argc, char **argv)
 {
-    char path[PATH_BYTES];
+    char path[CLI_PATH_MAX];
     int rc = 0;
 
     if (argc < 2)
         return cli_usage(argv[0]);
     for (int i = 1; rc == 0 && i < argc; i++) {
-        rc = file_path(argv[0], argv[i], path);
+        rc = cli_path(argv[0], argv[i], path);
         if (rc == 0)
             rc = show_file(argv[0], path);
     }
@@ -120,13 +118,13 @@ int cmd_cat(int argc, char **argv)
 
 int cmd_rm(int argc, char **argv)
 {
-    char path[PATH_BYTES];
+    char path[CLI_PATH_MAX];
     int rc = 0;
 
     if (argc < 2)
         return cli_usage(argv[0]);
     for (int i = 1; rc == 0 && i < argc; i++) {
-        rc = file_path(argv[0], argv[i], path);
+        rc = cli_path(argv[0], argv[i], path);
         if (rc < 0)
             return rc;
         rc = vfs_unlink(path);
@@ -140,8 +138,8 @@ int cmd_df(int argc, char **argv)
 {
     unsigned long long total, used, available;
     struct vfs_df df;
-    char path[PATH_BYTES];
-    int rc = file_path(argv[0], "/", path);
+    char path[CLI_PATH_MAX];
+    int rc = cli_path(argv[0], "/", path);
 
     if (argc > 1)
         return cli_usage(argv[0]);
@@ -161,7 +159,7 @@ int cmd_df(int argc, char **argv)
 }
 
 /* Virtual disks have one place, so that a name is enough everywhere. */
-static int disk_path(const char *command, const char *word, char path[PATH_BYTES])
+static int disk_path(const char *command, const char *word, char path[CLI_PATH_MAX])
 {
     static const char home[] = CLI_DISKS "/";
     const char *name = !strncmp(word, home, sizeof home - 1) ? word + sizeof home - 1 : word;
@@ -173,14 +171,14 @@ static int disk_path(const char *command, const char *word, char path[PATH_BYTES
         return cli_refuse(command, -XEN_EINVAL, "the name is too long: %d bytes at most",
                           VFS_NAME_MAX);
     if (cli_disk_problem()[0])
-        return file_path(command, word, path);
-    snprintf(path, PATH_BYTES, "%s%s", home, name);
+        return cli_path(command, word, path);
+    snprintf(path, CLI_PATH_MAX, "%s%s", home, name);
     return 0;
 }
 
 int cmd_disk_create(int argc, char **argv)
 {
-    char path[PATH_BYTES];
+    char path[CLI_PATH_MAX];
     uint64_t size;
     int rc;
 

@@ -12,6 +12,8 @@ const struct command commands[] = {
     {"block-list", "DOMAIN...", "show the virtual disks of domains", NULL, cmd_block_list,
      COMPLETE_DOMAIN},
     {"cat", "FILE...", "show a file's text", NULL, cmd_cat, COMPLETE_FILE},
+    {"check", "FILE", "explain a kernel: what it is, and whether it can be started", NULL,
+     cmd_check, COMPLETE_FILE},
     {"console", "[--log] DOMAIN", "talk to a domain's console; Ctrl-] leaves",
      "  --log  show what the console has printed so far, of a domain that is gone too\n",
      cmd_console, COMPLETE_DOMAIN},
@@ -64,6 +66,9 @@ const struct command commands[] = {
      cmd_shutdown, COMPLETE_DOMAIN},
     {"unpause", "DOMAIN...", "let paused domains run", NULL, cmd_unpause, COMPLETE_DOMAIN},
     {"vcpu-list", "[DOMAIN...]", "show the vCPUs of domains", NULL, cmd_vcpu_list, COMPLETE_DOMAIN},
+    {"vcpu-set", "DOMAIN COUNT", "let a domain use that many of its vCPUs",
+     "  At most its maxvcpus. The domain itself takes them up and down; this waits for it.\n",
+     cmd_vcpu_set, COMPLETE_DOMAIN},
 };
 
 const size_t command_count = sizeof commands / sizeof commands[0];

@@ -37,6 +37,8 @@ mount -t devtmpfs dev /dev
 for m in crc16 crc32c_generic mbcache jbd2 ext4 xen-blkfront; do
     insmod /modules/$m.ko
 done
+# A new vCPU (vcpu-set) is announced by the kernel; to use it is what elsewhere udev does.
+uevent /etc/plugged &
 disk=/dev/xvda
 tries=50
 while [ -e /sys/bus/xen/devices/vbd-51712 ] && [ ! -b $disk ] && [ $tries -gt 0 ]; do
@@ -47,7 +49,11 @@ done
 [ ! -b $disk ] || ! mount $disk /mnt || echo "$disk is on /mnt"
 echo "Linux $(uname -r) on $(cat /sys/hypervisor/type), $(nproc) CPU(s); 'poweroff' ends it"
 END
-chmod 755 "$stage/etc/rc"
+cat > "$stage/etc/plugged" << 'END'
+#!/bin/sh
+[ "$SUBSYSTEM-$ACTION" != cpu-add ] || echo 1 > "/sys$DEVPATH/online"
+END
+chmod 755 "$stage/etc/rc" "$stage/etc/plugged"
 
 (cd "$stage" && find . | bin/busybox cpio -o -H newc 2> /dev/null) | gzip -1 > "$out.new"
 mv "$out.new" "$out"

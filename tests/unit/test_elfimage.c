@@ -14,6 +14,8 @@
 #include <xen/errno.h>
 
 #include "dom0/builder/elfimage.h"
+#include "dom0/builder/kernelfile.h"
+#include "dom0/builder/kernelreport.h"
 #include "dom0/config/cfgtext.h"
 
 #define BASE 0xffffffff80000000ull
@@ -225,6 +227,15 @@ static void test_notes_missing_or_wrong(void **state)
     refuse("hypercall page");
 }
 
+static void test_pvh_only(void **state)
+{
+    (void)state;
+    add_number(XEN_ELFNOTE_PHYS32_ENTRY, 0x100010);
+    refuse("for PVH guests only");
+    add_number(XEN_ELFNOTE_ENTRY, BASE + 0x100010);
+    assert_int_equal(parse(), 0);
+}
+
 static void test_truncated(void **state)
 {
     (void)state;
@@ -251,6 +262,70 @@ static void test_every_length(void **state)
             assert_true(err.text[0]);
 }
 
+/* --- the report on a kernel --- */
+
+static char report[8000];
+
+static void take_line(void *ctx, const char *line)
+{
+    size_t at = strlen(report);
+
+    (void)ctx;
+    for (const char *c = line; *c; c++)
+        assert_true(*c >= ' ' && *c <= '~');
+    snprintf(report + at, sizeof report - at, "%s\n", line);
+}
+
+static uint64_t no_spare(void)
+{
+    return 0;
+}
+
+static int make_report(void)
+{
+    static const struct kernelfile_host host = {.spare = no_spare};
+    const struct elfimage_file f = {"k.elf", file_size, read_file, &file};
+    struct kernelfile k;
+    int rc;
+
+    report[0] = 0;
+    assert_int_equal(kernelfile_identify(&k, &f, &err), 0);
+    rc = kernelreport(&k, &host, take_line, NULL, &err);
+    kernelfile_close(&k);
+    assert_non_null(strstr(report, rc == 0 ? "\nverdict: can be started here"
+                                           : "\nverdict: cannot be started here: "));
+    return rc;
+}
+
+static void assert_reported(const char *text)
+{
+    if (!strstr(report, text))
+        fail_msg("<%s> is not in:\n%s", text, report);
+}
+
+static void test_report(void **state)
+{
+    uint32_t bits = 0x8801;
+
+    (void)state;
+    add_note(XEN_ELFNOTE_GUEST_OS, "tiny\033[2J", 9);
+    add_note(XEN_ELFNOTE_SUPPORTED_FEATURES, &bits, 4);
+    add_note(77, "abc", 3);
+    assert_int_equal(make_report(), 0);
+    assert_reported("ELF file, 8 KiB\n");
+    assert_reported("  VIRT_BASE            0xffffffff80000000\n");
+    assert_reported("  GUEST_OS             tiny?[2J\n");
+    assert_reported("0x8801 writable_page_tables dom0 linux_rsdp_unrestricted\n");
+    assert_reported("  note 77              3 bytes\n");
+    assert_reported("  memory               2 MiB at least");
+    add_number(XEN_ELFNOTE_INIT_P2M, 0xffff800000000000);
+    assert_int_equal(make_report(), -XEN_ENOEXEC);
+    assert_reported("wants addresses that a guest cannot have");
+    memset(&file, 0, sizeof file);
+    assert_int_equal(make_report(), -XEN_ENOEXEC);
+    assert_reported("file, 8 KiB\nverdict: cannot be started here: kernel k.elf is no ELF file");
+}
+
 static void test_damage(void **state)
 {
     uint64_t seed = 7;
@@ -264,6 +339,8 @@ static void test_damage(void **state)
             ((unsigned char *)&file)[(seed >> 33) % offsetof(__typeof__(file), text)] =
                 (unsigned char)(seed >> 25);
         }
+        if (round % 50 == 0)
+            make_report();
         if (parse() == 0) {
             accepted++;
             assert_true(image.start < image.end);
@@ -285,6 +362,7 @@ int main(void)
         TEST(test_paddr_offset),  TEST(test_base_zero),
         TEST(test_section_notes), TEST(test_no_elf),
         TEST(test_other_elf),     TEST(test_notes_missing_or_wrong),
+        TEST(test_pvh_only),      TEST(test_report),
         TEST(test_truncated),     TEST(test_every_length),
         TEST(test_damage),
     };

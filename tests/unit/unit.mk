@@ -23,7 +23,8 @@ unit_lib_CFLAGS := -fno-builtin $(foreach f, \
     strrchr strstr strcpy strncpy strcat strspn strcspn strtol strtoul strtoll  \
     strtoull atoi snprintf vsnprintf,-D$(f)=pn_$(f))
 unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c)
-unit_elfimage := dom0/builder/elfimage.c dom0/config/cfgtext.c
+unit_elfimage := $(addprefix dom0/builder/,elfimage.c kernelfile.c kernelreport.c layout.c ptbuild.c) \
+                 dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)
 unit_kernelfile := dom0/builder/kernelfile.c dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)
 unit_unpack := $(wildcard dom0/unpack/*.c)
 unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtext.c
