@@ -35,6 +35,8 @@ long domctl_get_context(struct vcpu *caller, struct domain *d, struct xen_domctl
 long domctl_vcpu_info(struct domain *d, struct xen_domctl *op);
 long domctl_affinity(struct domain *d, struct xen_domctl *op, bool set);
 long domctl_scheduler(struct domain *d, struct xen_domctl *op);
+/* XEN_DOMCTL_shadow_op (hv/domctl_shadow.c); its answer is in *op. -XEN_ERESTART. */
+long domctl_shadow(struct vcpu *caller, struct domain *d, struct xen_domctl *op);
 
 /* Counters (hv/sysctl_perfc.c). */
 struct xen_sysctl_perfc_op;

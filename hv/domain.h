@@ -16,6 +16,7 @@
 #include "hv/config.h"
 #include "hv/console_line.h"
 #include "hv/lock.h"
+#include "mm/logdirty.h"
 #include "mm/paging.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
@@ -88,6 +89,13 @@ struct domain {
 
     struct paging *paging;
     uint64_t max_pages; /* XEN_DOMCTL_max_mem */
+    /* Who is in the middle of reading the log of dirty frames (hv/domctl_shadow.c); control lock */
+    struct log_reader {
+        unsigned vcpu; /* of domain 0, plus 1; 0: nobody */
+        uint32_t op;
+        uint64_t next; /* gfn */
+        struct log_stats stats;
+    } log_reader;
 
     /* shared_info: a hypervisor frame in the domain's window. */
     struct shared_info *shared;

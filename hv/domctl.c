@@ -227,6 +227,9 @@ static long living(struct vcpu *caller, struct domain *d, struct xen_domctl *op,
         return 0;
     case XEN_DOMCTL_set_paging_mempool_size:
         return set_pool(d, op->u.paging_mempool.size);
+    case XEN_DOMCTL_shadow_op:
+        *copy_back = true;
+        return domctl_shadow(caller, d, op);
     case XEN_DOMCTL_setdomainhandle:
         memcpy(d->handle, op->u.setdomainhandle.handle, sizeof d->handle);
         return 0;

@@ -125,10 +125,10 @@ static void flush(struct paging *p, uint64_t stamp)
     shadow_flush_removed(p);
 }
 
-/* Cleans the dirty ones of 64 gfns; their bits. */
-static uint64_t clean_word(struct paging *p, uint64_t gfn, uint64_t *stamp)
+/* Cleans the dirty ones of these bits of 64 gfns. */
+static void clean_word(struct paging *p, uint64_t gfn, uint64_t bits, uint64_t *stamp)
 {
-    uint64_t *word = word_of(p, gfn), bits = *word;
+    uint64_t *word = word_of(p, gfn);
 
     for (uint64_t left = bits; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
@@ -136,10 +136,18 @@ static uint64_t clean_word(struct paging *p, uint64_t gfn, uint64_t *stamp)
         if (!record_is_ram(r) || protect(p, r, stamp))
             *word &= ~(1UL << i);
     }
-    return bits;
 }
 
-void log_collect(struct paging *p, uint64_t first, bool clean, uint64_t bits[LOG_WORDS])
+/* Of the 64 bits from number `from` on, those below `count`. */
+static uint64_t bits_below(uint64_t count, uint64_t from)
+{
+    if (count >= from + 64)
+        return ~0UL;
+    return count > from ? (1UL << (count - from)) - 1 : 0;
+}
+
+void log_collect(struct paging *p, uint64_t first, uint64_t count, bool clean,
+                 uint64_t bits[LOG_WORDS])
 {
     uint64_t stamp = 0, all = 0, *word = NULL;
 
@@ -148,7 +156,9 @@ void log_collect(struct paging *p, uint64_t first, bool clean, uint64_t bits[LOG
     if (p->log.state == LOG_ON && first < p->ram_limit)
         word = word_of(p, first);
     for (unsigned i = 0; word && i < LOG_WORDS; i++) {
-        bits[i] = clean ? clean_word(p, first + 64UL * i, &stamp) : word[i];
+        bits[i] = word[i] & bits_below(count, 64UL * i);
+        if (clean)
+            clean_word(p, first + 64UL * i, bits[i], &stamp);
         all |= bits[i];
     }
     if (clean && all)

@@ -27,12 +27,13 @@ long log_disable(struct paging *p);
 #define LOG_WORDS (LOG_STEP / 64)
 
 /*
- * The bits of LOG_STEP gfns from `first` on, a multiple of LOG_STEP: bit n % 64 of bits[n / 64] is
- * gfn first + n. All 0 if the log is off. With `clean` they begin anew: when this returns no
- * processor can write such a frame without setting its bit again, and no write before is missing in
- * `bits`.
+ * The bits of `count` gfns, LOG_STEP at most, from `first` on, a multiple of LOG_STEP: bit n % 64
+ * of bits[n / 64] is gfn first + n. Others are 0, and all if the log is off. With `clean` they
+ * begin anew: when this returns no processor can write such a frame without setting its bit again,
+ * and no write before is missing in `bits`.
  */
-void log_collect(struct paging *p, uint64_t first, bool clean, uint64_t bits[LOG_WORDS]);
+void log_collect(struct paging *p, uint64_t first, uint64_t count, bool clean,
+                 uint64_t bits[LOG_WORDS]);
 /* What log_collect() cleaned could not be told to anybody: it is dirty again. */
 void log_restore(struct paging *p, uint64_t first, const uint64_t bits[LOG_WORDS]);
 

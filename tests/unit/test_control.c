@@ -637,6 +637,151 @@ static void test_pool_in_use(void **state)
     paging_vcpu_release(p, &pv);
 }
 
+/* ---- the log of dirty frames ---- */
+
+static uint8_t bits[16];
+
+static long shadow_op(uint32_t op, uint64_t pages, void *buffer)
+{
+    begin(XEN_DOMCTL_shadow_op, 4);
+    dc.u.shadow_op.op = op;
+    dc.u.shadow_op.pages = pages;
+    dc.u.shadow_op.dirty_bitmap.p = buffer;
+    memset(bits, 0xee, sizeof bits);
+    return call_domctl();
+}
+
+static void give_memory(struct paging *p, uint64_t gfn)
+{
+    paging_lock(p);
+    assert_int_equal(p2m_add_ram(p, gfn_of(gfn), frame_alloc(0, 4, 0)), 0);
+    paging_unlock(p);
+}
+
+static void test_log_dirty(void **state)
+{
+    struct paging *p = domains[1].paging;
+    struct frame_hold hold;
+
+    (void)state;
+    for (unsigned gfn = 0; gfn < 20; gfn++)
+        give_memory(p, gfn);
+    /* Off: nothing is written, as Xen says it too. */
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_PEEK, 1000, bits), 0);
+    assert_int_equal(dc.u.shadow_op.pages, 100);
+    assert_int_equal(bits[0] | bits[12], 0);
+    assert_int_equal(bits[13], 0xee);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL), 0);
+
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL), 0);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL), -XEN_EINVAL);
+    assert_non_null(paging_hold(p, gfn_of(3), true, &hold));
+    give_memory(p, 50);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_PEEK, 1000, bits), 0);
+    assert_int_equal(bits[0], 1 << 3);
+    assert_int_equal(bits[6], 1 << 2);
+    assert_int_equal(dc.u.shadow_op.stats.dirty_count, 2);
+    /* A short buffer: what is not told stays. Without one: only cleaned. */
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 12, bits), 0);
+    assert_int_equal(dc.u.shadow_op.pages, 12);
+    assert_int_equal(dc.u.shadow_op.stats.dirty_count, 2);
+    assert_int_equal(bits[0] | bits[1] << 8, 1 << 3);
+    assert_int_equal(bits[2], 0xee);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_PEEK, 100, bits), 0);
+    assert_int_equal(dc.u.shadow_op.stats.dirty_count, 0);
+    assert_int_equal(bits[0], 1 << 3); /* held: dirty as long as that lasts */
+    assert_int_equal(bits[6], 1 << 2);
+    paging_release(&hold);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 100, NULL), 0);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_PEEK, 100, bits), 0);
+    assert_int_equal(bits[0] | bits[6], 0);
+    /* What could not be written to the caller is not lost. */
+    assert_non_null(paging_hold(p, gfn_of(9), true, &hold));
+    paging_release(&hold);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 100, (void *)8), -XEN_EFAULT);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 100, bits), 0);
+    assert_int_equal(bits[1], 1 << 1);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL), 0);
+}
+
+static void test_log_dirty_errors(void **state)
+{
+    (void)state;
+    assert_int_equal(shadow_op(99, 0, NULL), -XEN_EINVAL);
+    begin(XEN_DOMCTL_shadow_op, 4);
+    dc.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_PEEK;
+    dc.u.shadow_op.mode = 2;
+    assert_int_equal(call_domctl(), -XEN_EINVAL);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_shadow_op, 0, dc.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_OFF),
+                     -XEN_EINVAL);
+    assert_int_equal(
+        DOMCTL(XEN_DOMCTL_shadow_op, 4, dc.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_ENABLE),
+        -XEN_EINVAL);
+    domains[2].vcpu_max = 0;
+    assert_int_equal(DOMCTL(XEN_DOMCTL_shadow_op, 9, dc.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_OFF),
+                     -XEN_EINVAL);
+    /* Somebody else is in the middle of it. */
+    domains[1].log_reader = (struct log_reader){.vcpu = 2, .op = XEN_DOMCTL_SHADOW_OP_PEEK};
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 100, bits), -XEN_EBUSY);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL), 0);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 100, bits), 0);
+    /* The pool, the old way. */
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0, NULL), 0);
+    assert_int_equal(dc.u.shadow_op.mb, 1);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION, 0, NULL), -XEN_EINVAL);
+    begin(XEN_DOMCTL_shadow_op, 4);
+    dc.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION;
+    dc.u.shadow_op.mb = 3;
+    assert_int_equal(call_domctl(), 0);
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, 0, NULL), 0);
+    assert_int_equal(dc.u.shadow_op.mb, 3);
+}
+
+static bool preempts;
+
+bool hypercall_preempt(void)
+{
+    return preempts;
+}
+
+/* Each step is a call of its own: more memory than one has. */
+static void test_log_dirty_steps(void **state)
+{
+    static uint8_t many[5000 / 8];
+    struct paging *p = domains[1].paging;
+    struct frame_hold hold;
+    unsigned steps = 0;
+    long rc;
+
+    (void)state;
+    preempts = true;
+    paging_lock(p);
+    assert_int_equal(p2m_set_max(p, 5000), 0);
+    paging_unlock(p);
+    for (uint64_t gfn = 0; gfn < 5000; gfn += 999)
+        give_memory(p, gfn);
+    while ((rc = shadow_op(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 0, NULL)) == -XEN_ERESTART)
+        steps++;
+    assert_int_equal(rc, 0);
+    assert_true(steps >= 4);
+    for (uint64_t gfn = 999; gfn < 5000; gfn += 1998) {
+        assert_non_null(paging_hold(p, gfn_of(gfn), true, &hold));
+        paging_release(&hold);
+    }
+    memset(many, 0xee, sizeof many);
+    while ((rc = shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 5000, many)) == -XEN_ERESTART)
+        steps--;
+    assert_int_equal(rc, 0);
+    for (unsigned n = 0; n < 5000; n++)
+        assert_int_equal(many[n / 8] >> n % 8 & 1, n % 1998 == 999);
+    assert_true(steps <= 1);
+    while ((rc = shadow_op(XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL)) == -XEN_ERESTART)
+        steps++;
+    assert_int_equal(rc, 0);
+    assert_true(steps >= 4);
+    preempts = false;
+}
+
 static void test_hypercall_page(void **state)
 {
     mfn_t mfn = frame_alloc(0, 4, 0);
@@ -800,6 +945,9 @@ int main(void)
         T(test_hypercall_page),
         T(test_pool),
         T(test_pool_in_use),
+        T(test_log_dirty),
+        T(test_log_dirty_errors),
+        T(test_log_dirty_steps),
         T(test_pool_of_vcpus),
         T(test_sysctl_log),
         T(test_sysctl_lists),

@@ -180,6 +180,19 @@ static void op_famine(void)
 
 /* ---- operations ---- */
 
+/* A frame that is followed as a table of level 1 and nothing else just now, if there is one. */
+static uint64_t followed_l1(void)
+{
+    uint64_t first = rnd(GFNS);
+
+    for (uint64_t i = 0; i < GFNS; i++) {
+        const struct gfn_record *r = p2m_record(w.p, (first + i) % GFNS);
+        if (record_is_ram(r) && r->live == 1 && r->shadows->level == 1)
+            return (first + i) % GFNS;
+    }
+    return table_gfn();
+}
+
 /* One request, as hv/mmu.c does it: the short way first. */
 static long request(uint64_t table, unsigned slot, uint64_t entry, unsigned flags)
 {
@@ -198,7 +211,8 @@ static long request(uint64_t table, unsigned slot, uint64_t entry, unsigned flag
 
 static void op_update(void)
 {
-    uint64_t table = table_gfn(), entry = entry_for(table), before = 0;
+    uint64_t table = one_in(3) ? followed_l1() : table_gfn();
+    uint64_t entry = entry_for(table), before = 0;
     unsigned slot = any_slot(), flags = one_in(4) ? SHADOW_PRESERVE_AD : 0;
 
     if (is_memory(table))
@@ -742,7 +756,7 @@ static void check_log(bool clean)
 {
     uint64_t bits[LOG_WORDS];
 
-    log_collect(w.p, 0, clean, bits);
+    log_collect(w.p, 0, GFNS, clean, bits);
     for (unsigned i = 1; i < LOG_WORDS; i++)
         assert_int_equal(bits[i], 0);
     for (uint64_t gfn = 0; gfn < GFNS; gfn++) {
@@ -850,9 +864,9 @@ static void report(void)
     if (getenv("TRACE"))
         fprintf(stderr,
                 "ok %lu (walked %lu) fault %lu store %lu crash %lu; shadows reclaimed %lu; shared "
-                "%lu, cleaned %lu\n",
+                "%lu, cleaned %lu, plain updates %lu\n",
                 outcomes[OK], fresh, outcomes[GUEST_FAULT], outcomes[STORE], outcomes[CRASH],
-                w.p->count.reclaimed, shares, cleaned);
+                w.p->count.reclaimed, shares, cleaned, plain);
 }
 
 /* Enough of everything came up. */

@@ -48,7 +48,7 @@ unit_exchange := $(unit_memory)
 unit_dom0 := hv/elf.c hv/dom0_layout.c hv/hypercall_page.c
 unit_conline := hv/console_line.c
 unit_wallclock := hv/wallclock.c
-unit_control := $(addprefix hv/,domctl.c domctl_vcpu.c control.c sysctl.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
+unit_control := $(addprefix hv/,domctl.c domctl_shadow.c domctl_vcpu.c control.c sysctl.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
                 $(mm_all)
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
