@@ -185,6 +185,28 @@ int domctl_get_affinity(domid_t domid, unsigned vcpu, uint64_t *hard, uint64_t *
     return call(&op);
 }
 
+int domctl_shadow(domid_t domid, struct xen_domctl_shadow_op *s)
+{
+    struct xen_domctl op;
+    int rc;
+
+    begin(&op, XEN_DOMCTL_shadow_op, domid);
+    op.u.shadow_op = *s;
+    rc = call(&op);
+    *s = op.u.shadow_op;
+    return rc;
+}
+
+int domctl_gfns(domid_t domid, uint64_t *gfns)
+{
+    long rc = hypercall_memory_op(XENMEM_maximum_gpfn, &domid);
+
+    if (rc < 0)
+        return (int)rc;
+    *gfns = (uint64_t)rc + 1;
+    return 0;
+}
+
 static int share_op(struct xen_domctl *op, domid_t domid, uint32_t sched_id, uint32_t cmd)
 {
     if (sched_id != XEN_SCHEDULER_CREDIT && sched_id != XEN_SCHEDULER_CREDIT2)

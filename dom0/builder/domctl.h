@@ -42,6 +42,12 @@ int domctl_set_context(domid_t domid, unsigned vcpu, const struct vcpu_guest_con
 int domctl_set_affinity(domid_t domid, unsigned vcpu, uint64_t hard);
 int domctl_get_affinity(domid_t domid, unsigned vcpu, uint64_t *hard, uint64_t *soft);
 
+/* The log of the domain's dirty frames: s->op is XEN_DOMCTL_SHADOW_OP_*, with its fields; what it
+ * answers is in *s. */
+int domctl_shadow(domid_t domid, struct xen_domctl_shadow_op *s);
+/* One past the domain's last frame number. */
+int domctl_gfns(domid_t domid, uint64_t *gfns);
+
 /* Weight and cap (percent of one CPU, 0: none) under scheduler `sched_id`, as sysctl_sched_id()
  * says; -XEN_EOPNOTSUPP for one that has neither. */
 int domctl_get_share(domid_t domid, uint32_t sched_id, unsigned *weight, unsigned *cap);

@@ -36,6 +36,12 @@ const struct command commands[] = {
     {"info", "[KEY]", "show facts on the machine and the hypervisor",
      "  With KEY, the value of that line alone.\n", cmd_info, COMPLETE_NONE},
     {"list", "[DOMAIN...]", "show the domains", NULL, cmd_list, COMPLETE_DOMAIN},
+    {"log-dirty", "DOMAIN on|off|show|clean", "tell which frames a domain writes",
+     "  on     begin: nothing is written so far\n"
+     "  show   the frames written since it is on, or since the last clean\n"
+     "  clean  the same, and begin anew\n"
+     "  off    end it\n",
+     cmd_log_dirty, COMPLETE_DOMAIN},
     {"ls", "[-l] [PATH]", "show a directory", "  -l  with size and space taken\n", cmd_ls,
      COMPLETE_FILE},
     {"mem-max", "DOMAIN SIZE", "change the most memory that a domain may have",

@@ -21,7 +21,7 @@ def test_list_begins_with_domain_0(machine):
 def test_help_lists_every_command(machine):
     text = machine.run("help")
     for command in ["create", "list", "console", "pause", "unpause", "shutdown", "destroy", "reboot", "info",
-                    "dmesg", "vcpu-list", "block-list", "help", "ls", "cat", "df", "rm", "disk-create",
+                    "dmesg", "log-dirty", "vcpu-list", "block-list", "help", "ls", "cat", "df", "rm", "disk-create",
                     "poweroff"]:
         assert re.search(rf"^ +{command}\b", text, re.M), command
         assert f"usage: {command}" in machine.run(f"help {command}").lower()
