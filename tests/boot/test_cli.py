@@ -22,7 +22,7 @@ def test_help_lists_every_command(machine):
     text = machine.run("help")
     for command in ["create", "list", "console", "pause", "unpause", "shutdown", "destroy", "reboot", "info",
                     "dmesg", "log-dirty", "vcpu-list", "block-list", "help", "ls", "cat", "df", "rm", "disk-create",
-                    "poweroff"]:
+                    "counters", "pt", "pt-mode", "poweroff"]:
         assert re.search(rf"^ +{command}\b", text, re.M), command
         assert f"usage: {command}" in machine.run(f"help {command}").lower()
 

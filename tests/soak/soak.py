@@ -21,6 +21,7 @@ from machine import BUILD, SECOND, Machine, fsck  # noqa: E402
 
 NAMES = [f"g{n}" for n in range(10)]
 DISKS = [f"s{n}" for n in range(4)]
+MODES = ["emulate", "drop", "refuse"]
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "guests" / "hostile"
 # Only a hang takes as long; a full disk's last flush and a flooded terminal take a while.
 PATIENCE = 120
@@ -124,6 +125,8 @@ class Soak:
             words.append(f'on_crash="{r.choice(["destroy", "preserve", "restart", "rename-restart"])}"')
         if r.random() < 0.2:
             words.append(f'on_poweroff="{r.choice(["destroy", "preserve", "restart"])}"')
+        if r.random() < 0.3:
+            words.append(f"pagetable_writes={r.choice(MODES)}")
         return words
 
     def guest(self):
@@ -172,11 +175,18 @@ class Soak:
     def names(self, most=3):
         return " ".join(self.rng.sample(NAMES, self.rng.randint(1, most)))
 
+    def walk(self):
+        """A look at page tables, of a guest that may be in any state."""
+        r = self.rng
+        start = r.choice([0, 0x400000, 0x200000005000, 0xffff888000000000, 0xffffffff80000000])
+        name, user = r.choice(NAMES + ["0"]), r.choice(["", " --user"])
+        return f"pt {name} {start + r.randrange(64) * 4096:x} --vcpu {r.randrange(3)}{user}"
+
     def step(self):
         r = self.rng
         self.steps += 1
-        what = r.choices(["create", "pause", "unpause", "destroy", "reboot", "shutdown", "console", "look", "disk"],
-                         [30, 8, 10, 14, 4, 4, 8, 16, 6])[0]
+        what = r.choices(["create", "pause", "unpause", "destroy", "reboot", "shutdown", "console", "look", "disk", "mode"],
+                         [30, 8, 10, 14, 4, 4, 8, 20, 6, 6])[0]
         if what == "create":
             self.create()
         elif what == "console":
@@ -184,7 +194,10 @@ class Soak:
         elif what == "look":
             self.ask(r.choice(["list", "vcpu-list", "info", "dmesg", "df", "ls -l /disks", "help",
                                f"block-list {self.names()}", f"console --log {r.choice(NAMES)}",
-                               f"vcpu-list {self.names()}", "cat /etc/xen/hello.cfg"]))
+                               f"vcpu-list {self.names()}", "cat /etc/xen/hello.cfg", "counters",
+                               f"counters {r.choice(NAMES)}", self.walk(), self.walk(), self.walk()]))
+        elif what == "mode":
+            self.ask(f"pt-mode {r.choice(NAMES)} {r.choice(MODES)}")
         elif what == "disk":
             disk = r.choice(DISKS)
             self.ask(r.choice([f"disk-create {disk} {r.choice([1, 3, 8])}M", f"rm /disks/{disk}"]))
