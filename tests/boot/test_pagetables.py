@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Shadow page tables as they are seen and switched from the command line: counters, pt, pt-mode, pagetable_writes."""
 import re
+import subprocess
 
 import pytest
+
+from machine import BUILD
 
 KEYS = ["faults_guest", "faults_fill", "faults_store", "faults_ad", "stores_mov", "stores_xchg", "stores_cmpxchg",
         "stores_logic", "stores_bit", "stores_refused", "tables_dropped", "updates", "hypercalls", "shadows",
@@ -134,6 +137,20 @@ def test_pt_says_why_a_table_is_read_only(machine):
     assert "read-only: a page table of level 1, stores to it are caught" in leaf
     assert int(machine.run("counters bad stores_mov")) > 10000
     machine.run("destroy bad")
+
+
+def test_pt_says_that_a_frame_is_logged(machine):
+    symbols = subprocess.run(["nm", BUILD / "guests/hello.elf"], capture_output=True, text=True, check=True).stdout
+    variable = re.search(r"^(\w+) [bB] start_info$", symbols, re.M).group(1)
+    machine.run("create hello name=logged")
+    machine.wait_until(lambda: "tick" in machine.run("console --log logged"), "logged runs")
+    machine.run("pause logged")
+    assert "logged" not in machine.run(f"pt logged {variable}").partition("\n")[2]
+    machine.run("log-dirty logged on")
+    text = machine.run(f"pt logged {variable}")
+    assert "read-only: logged, the first store is noted" in levels(text)[3][3], text
+    assert text.splitlines()[-1].endswith("memory, logged")
+    machine.run("destroy logged")
 
 
 def test_pt_errors(machine):
