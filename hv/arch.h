@@ -36,6 +36,9 @@ void arch_idle_wait(void);
 
 /* ---- time ---- */
 uint64_t arch_time_ns(void); /* ns since boot; monotonic, the same on all pCPUs */
+/* A counter that is cheap to read, and how far it goes in a microsecond: for short differences. */
+uint64_t arch_ticks(void);
+extern uint64_t arch_ticks_per_us;
 /* This pCPU's local timer: interrupt at deadline (ns of arch_time_ns(), may be past: soon),
  * UINT64_MAX: off. */
 void arch_timer_program(uint64_t deadline_ns);
@@ -56,6 +59,7 @@ extern char *arch_ram;
 bool arch_guest_range(uint64_t va, size_t bytes); /* can they be a guest's? */
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
+bool arch_put_word(uint64_t va, uint64_t value); /* 8 bytes; false: fault */
 
 /* ---- vCPUs (arch/x86/vcpu.c) ---- */
 struct vcpu_guest_context;
@@ -68,9 +72,11 @@ void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
  * next (NULL: idle). */
 void arch_vcpu_save(struct vcpu *prev);
 void arch_vcpu_load(struct vcpu *next);
-/* The current vCPU's kernel root was replaced: load the new one (or crash the domain if it cannot
- * be). */
-void arch_root_changed(struct vcpu *v);
+/* The current vCPU's kernel root was replaced: load the new one. Its paging lock is held, so that the
+ * one loaded until now is not used again before. False: there is none; the domain is to be crashed.
+ */
+bool arch_root_load(struct vcpu *v);
+void arch_root_changed(struct vcpu *v); /* after that, without the lock: what hung on addresses */
 /* MMUEXT_SET_LDT: descriptors at a guest's address, read when they are used; 0 entries: none.
  * -EINVAL. */
 long arch_ldt_set(struct vcpu *v, uint64_t base, unsigned entries);

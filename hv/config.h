@@ -22,7 +22,7 @@
 #define PCI_DEVICES     64           /* devices that dom0 may add */
 #define LOG_BYTES       (128 * 1024) /* the hypervisor's log ring (power of two) */
 
-#define HYPERCALL_BUDGET_NS 500000 /* a hypercall that took this long becomes a continuation */
+#define HYPERCALL_BUDGET_US 500 /* a hypercall that took this long becomes a continuation */
 
 /* A continuation, inside the hypervisor only: <xen/errno.h> hides its ERESTART (85) from others. */
 #define XEN_ERESTART 85

@@ -14,6 +14,7 @@
 #include "hv/console.h"
 #include "hv/evtchn.h"
 #include "hv/grant.h"
+#include "hv/hypercall.h"
 #include "hv/log.h"
 #include "hv/vcpu.h"
 #include "hv/wallclock.h"
@@ -208,6 +209,7 @@ long domain_create(const struct domain_params *params, struct domain **out)
     spin_lock_init(&d->lock, LOCK_DOMAIN);
     spin_lock_init(&d->event_lock, LOCK_EVTCHN);
     d->privileged = params->privileged;
+    d->hypercalls = hypercall_allowed(params->privileged);
     d->max_pages = params->max_pages;
     d->created_ns = arch_time_ns();
     d->controller_paused = true;

@@ -48,8 +48,8 @@ struct vcpu {
      * switch-in. */
     uint64_t runstate_va;
 
-    uint64_t
-        hypercall_since; /* ns: when its present hypercall first looked at the clock; 0: not yet */
+    uint64_t hypercall_since; /* ticks: when its present hypercall first looked at the clock; 0: not
+                                 yet */
 
     struct timer singleshot; /* raises VIRQ_TIMER */
     struct timer periodic;
@@ -71,8 +71,9 @@ struct domain {
     domid_t id;
     int32_t refs; /* atomic; the domain table holds one until destruction is complete */
     bool privileged;
-    bool dying;        /* domain lock; set once, never cleared */
-    bool is_shut_down; /* shutdown_code is valid */
+    uint64_t hypercalls; /* a bit for each that it may make */
+    bool dying;          /* domain lock; set once, never cleared */
+    bool is_shut_down;   /* shutdown_code is valid */
     uint8_t shutdown_code;
     bool controller_paused; /* by XEN_DOMCTL_pausedomain */
     unsigned

@@ -4,6 +4,7 @@
  */
 #include "hv/hypercall.h"
 
+#include <stddef.h>
 #include <xen/xen.h>
 #include <xen/errno.h>
 #include "hv/arch.h"
@@ -58,23 +59,60 @@ const struct hypercall_entry hypercall_table[HYPERCALL_COUNT] = {
 bool hypercall_preempt(void)
 {
     struct vcpu *v = current_vcpu();
-    uint64_t now = arch_time_ns();
+    uint64_t now = arch_ticks();
 
     if (!v->hypercall_since)
         v->hypercall_since = now;
-    return now - v->hypercall_since > HYPERCALL_BUDGET_NS;
+    return now - v->hypercall_since > HYPERCALL_BUDGET_US * arch_ticks_per_us;
 }
 
-long hypercall_run(struct vcpu *v, struct hypercall *call)
+uint64_t hypercall_allowed(bool privileged)
 {
-    const struct hypercall_entry *e;
+    uint64_t mask = 0;
 
-    if (call->nr >= HYPERCALL_COUNT || !hypercall_table[call->nr].fn)
-        return refuse(v->domain, -XEN_ENOSYS, "hypercall %lu does not exist", call->nr);
-    e = &hypercall_table[call->nr];
-    if (e->privileged && !v->domain->privileged)
-        return refuse(v->domain, -XEN_EPERM, "hypercall %s is the control domain's", e->name);
-    return e->fn(v, call);
+    for (unsigned nr = 0; nr < HYPERCALL_COUNT; nr++)
+        if (hypercall_table[nr].fn && (privileged || !hypercall_table[nr].privileged))
+            mask |= 1UL << nr;
+    return mask;
+}
+
+long hypercall_refused(struct vcpu *v, uint64_t nr)
+{
+    if (nr >= HYPERCALL_COUNT || !hypercall_table[nr].fn)
+        return refuse(v->domain, -XEN_ENOSYS, "hypercall %lu does not exist", nr);
+    return refuse(v->domain, -XEN_EPERM, "hypercall %s is the control domain's",
+                  hypercall_table[nr].name);
+}
+
+/* An entry as it is read: its result's place holds the number, so that a call stands there. */
+struct member {
+    uint64_t op;
+    struct hypercall call;
+};
+_Static_assert(sizeof(struct member) == sizeof(struct multicall_entry) &&
+                   offsetof(struct member, call.arg) == offsetof(struct multicall_entry, args),
+               "a multicall entry becomes a hypercall in place");
+
+/* Runs the entry at va. 0: it has its result; -XEN_ERESTART: its progress; -XEN_EFAULT. */
+static long run_member(struct vcpu *v, uint64_t va, uint32_t i)
+{
+    struct member m;
+    long result;
+
+    if (guest_read(&m, va, sizeof m))
+        return refuse(v->domain, -XEN_EFAULT, "multicall entry %u at %lx", i, va);
+    m.call.nr = m.op;
+    if (m.op == __HYPERVISOR_multicall || m.op == __HYPERVISOR_iret)
+        result = -XEN_EINVAL;
+    else
+        result = hypercall_run(v, &m.call);
+    if (result == -XEN_ERESTART)
+        return guest_write(va + offsetof(struct member, call.arg), m.call.arg, sizeof m.call.arg)
+                   ? -XEN_EFAULT
+                   : result;
+    if (!arch_put_word(va + offsetof(struct multicall_entry, result), (uint64_t)result))
+        return refuse(v->domain, -XEN_EFAULT, "multicall result %u at %lx", i, va);
+    return 0;
 }
 
 /*
@@ -84,41 +122,28 @@ long hypercall_run(struct vcpu *v, struct hypercall *call)
  */
 long hypercall_multicall(struct vcpu *v, struct hypercall *call)
 {
-    uint64_t list = call->arg[0];
-    uint32_t count = (uint32_t)call->arg[1];
+    const uint64_t list = call->arg[0];
+    const uint32_t count = (uint32_t)call->arg[1];
+    uint32_t done;
 
-    for (uint32_t i = 0; i < count; i++) {
-        struct multicall_entry entry;
-        struct hypercall member;
-        uint64_t va = guest_item_va(list, i, sizeof entry);
-        long result;
+    for (done = 0; done < count; done++) {
+        uint64_t va = guest_item_va(list, done, sizeof(struct multicall_entry));
+        long result = run_member(v, va, done);
 
-        if (guest_read(&entry, va, sizeof entry))
-            return refuse(v->domain, -XEN_EFAULT, "multicall entry %u at %lx", i, va);
-        member = (struct hypercall){entry.op,
-                                    {entry.args[0], entry.args[1], entry.args[2], entry.args[3],
-                                     entry.args[4], entry.args[5]}};
-        if (member.nr == __HYPERVISOR_multicall || member.nr == __HYPERVISOR_iret)
-            result = -XEN_EINVAL;
-        else
-            result = hypercall_run(v, &member);
-        if (result == -XEN_ERESTART) {
-            for (unsigned k = 0; k < 6; k++)
-                entry.args[k] = member.arg[k];
-            if (guest_write(va, &entry, sizeof entry))
-                return -XEN_EFAULT;
-        } else if (guest_write(va + offsetof(struct multicall_entry, result), &result,
-                               sizeof result)) {
-            return refuse(v->domain, -XEN_EFAULT, "multicall result %u at %lx", i, va);
-        }
+        if (result == -XEN_ERESTART)
+            break;
+        if (result)
+            return result;
         if (v->domain->is_shut_down)
             return 0;
-        if (result == -XEN_ERESTART || (i + 1 < count && hypercall_preempt())) {
-            unsigned done = result == -XEN_ERESTART ? i : i + 1;
-            call->arg[0] = guest_item_va(list, done, sizeof entry);
-            call->arg[1] = count - done;
-            return -XEN_ERESTART;
+        if (done + 1 < count && hypercall_preempt()) {
+            done++;
+            break;
         }
     }
-    return 0;
+    if (done == count)
+        return 0;
+    call->arg[0] = guest_item_va(list, done, sizeof(struct multicall_entry));
+    call->arg[1] = count - done;
+    return -XEN_ERESTART;
 }

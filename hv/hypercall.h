@@ -31,10 +31,19 @@ struct hypercall_entry {
 #define HYPERCALL_COUNT 64
 extern const struct hypercall_entry hypercall_table[HYPERCALL_COUNT];
 
+/* A bit for each call that exists and that a domain may make: for domain.hypercalls. */
+uint64_t hypercall_allowed(bool privileged);
+long hypercall_refused(struct vcpu *v, uint64_t nr); /* why it is not among them: -ENOSYS, -EPERM */
+
 /* Runs one call. arch's system-call entry (arch/x86/syscall.c) calls hypercall_started() and then
  * this, and sets the result, or, for -XEN_ERESTART, the instruction pointer back to the call.
  * `call` may be the guest's registers themselves: a handler changes it only to be continued. */
-long hypercall_run(struct vcpu *v, struct hypercall *call);
+static inline long hypercall_run(struct vcpu *v, struct hypercall *call)
+{
+    if (call->nr >= HYPERCALL_COUNT || !(v->domain->hypercalls >> call->nr & 1))
+        return hypercall_refused(v, call->nr);
+    return hypercall_table[call->nr].fn(v, call);
+}
 static inline void hypercall_started(struct vcpu *v)
 {
     v->hypercall_since = 0;

@@ -23,8 +23,6 @@
 #define ENTRY_PRESENT 1UL
 #define ENTRY_RW      2UL
 #define ENTRY_ADDR    0x000ffffffffff000UL
-#define HOLE_START    0xffff800000000000UL /* HYPERVISOR_VIRT_START */
-#define HOLE_END      0xffff880000000000UL
 
 /* Whose frames do new entries name? *owner is NULL for the caller's own (and MMIO, which only
  * dom0's p2m has). */
@@ -155,9 +153,32 @@ static long update_list(struct vcpu *v, struct domain *owner, uint64_t list, uns
     return 0;
 }
 
+/* One request of its own, and nobody asks how many were done: half of all calls of a Linux guest.
+ */
+static long update_single(struct vcpu *v, uint64_t va)
+{
+    struct domain *d = v->domain;
+    struct mmu_update u;
+    long err;
+
+    if (guest_read(&u, va, sizeof u))
+        return refuse(d, -XEN_EFAULT, "mmu_update request at %lx", va);
+    paging_lock(d->paging);
+    err = shadow_update_plain(d->paging, &u, 1) ? 0 : update_own(d, &u);
+    paging_unlock(d->paging);
+    v->count.updates += !err;
+    return err;
+}
+
+/* The arguments of mmu_update and mmuext_op in their simplest form. */
+static inline bool is_single(const struct hypercall *call)
+{
+    return (uint32_t)call->arg[1] == 1 && !call->arg[2] && (uint32_t)call->arg[3] == DOMID_SELF;
+}
+
 /* arg: list of struct mmu_update, count, pointer to the count done (or NULL), domain (low 16 bits:
  * frames; high: table owner + 1). */
-long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
+static __attribute__((noinline)) long update_many(struct vcpu *v, struct hypercall *call)
 {
     unsigned count = (uint32_t)call->arg[1] & ~MMU_UPDATE_PREEMPTED;
     bool continued = call->arg[1] & MMU_UPDATE_PREEMPTED;
@@ -184,9 +205,9 @@ long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
     return err;
 }
 
-static bool in_hole(uint64_t va)
+long hypercall_mmu_update(struct vcpu *v, struct hypercall *call)
 {
-    return va >= HOLE_START && va < HOLE_END;
+    return is_single(call) ? update_single(v, call->arg[0]) : update_many(v, call);
 }
 
 /* What vCPUs (a bit each) have cached of their tables: of one address, or (va NULL) all. On other
@@ -200,7 +221,7 @@ static void flush_vcpus(struct vcpu *v, uint64_t vcpus, const uint64_t *va)
         shadow_flush_mask(p, vcpu_pcpus(v->domain, vcpus));
     else if (!va)
         shadow_flush_local(p);
-    else if (!in_hole(*va))
+    else
         shadow_flush_va_local(p, *va);
     paging_unlock(p);
 }
@@ -220,39 +241,38 @@ static long flush_for(struct vcpu *v, uint64_t va, uint64_t flags)
     return 0;
 }
 
-static long update_va(struct vcpu *v, struct domain *owner, const struct hypercall *call)
+/* arg: virtual address, new L1 entry, UVMF_* flags. */
+long hypercall_update_va_mapping(struct vcpu *v, struct hypercall *call)
 {
     struct paging *p = v->domain->paging;
-    uint64_t va = call->arg[0], entry = call->arg[1], flags = call->arg[2];
-    bool foreign = owner && (entry & ENTRY_PRESENT);
+    uint64_t va = call->arg[0], flags = call->arg[2];
+    long err;
+
+    paging_lock(p);
+    err = shadow_update_va(p, &v->paging, va, call->arg[1]);
+    if (!err && flags == (UVMF_INVLPG | UVMF_LOCAL)) /* most of them: under the same lock */
+        shadow_flush_va_local(p, va);
+    paging_unlock(p);
+    if (err)
+        return refuse(v->domain, err, "update_va_mapping of %lx", va);
+    v->count.updates++;
+    return flags == (UVMF_INVLPG | UVMF_LOCAL) ? 0 : flush_for(v, va, flags);
+}
+
+static long update_va_foreign(struct vcpu *v, struct domain *owner, uint64_t va, uint64_t entry)
+{
+    struct paging *p = v->domain->paging;
     unsigned offset;
     gfn_t table;
     long err;
 
-    if (in_hole(va))
-        return refuse(v->domain, -XEN_EINVAL, "%lx is the hypervisor's", va);
     paging_lock(p);
-    if (!foreign)
-        err = shadow_update_va(p, &v->paging, va, entry);
-    else
-        err = shadow_find_l1(p, &v->paging, va, &table, &offset);
-    if (!err && flags == (UVMF_INVLPG | UVMF_LOCAL)) /* most of all: no second lock */
-        shadow_flush_va_local(p, va);
+    err = shadow_find_l1(p, &v->paging, va, &table, &offset);
     paging_unlock(p);
-    if (!err && foreign)
+    if (!err)
         err = update_foreign(v->domain, owner, table, offset, entry);
-    if (err)
-        return err;
-    v->count.updates++;
-    if (flags == (UVMF_INVLPG | UVMF_LOCAL) && !foreign)
-        return 0;
-    return flush_for(v, va, flags);
-}
-
-/* arg: virtual address, new L1 entry, UVMF_* flags. */
-long hypercall_update_va_mapping(struct vcpu *v, struct hypercall *call)
-{
-    return update_va(v, NULL, call);
+    v->count.updates += !err;
+    return err;
 }
 
 /* The same with the domain that owns the frame as fourth argument. */
@@ -263,7 +283,13 @@ long hypercall_update_va_mapping_otherdomain(struct vcpu *v, struct hypercall *c
 
     if (err)
         return err;
-    err = update_va(v, owner, call);
+    if (!owner || !(call->arg[1] & ENTRY_PRESENT)) {
+        err = hypercall_update_va_mapping(v, call);
+    } else {
+        err = update_va_foreign(v, owner, call->arg[0], call->arg[1]);
+        if (!err)
+            err = flush_for(v, call->arg[0], call->arg[2]);
+    }
     if (owner)
         domain_put(owner);
     return err;
@@ -274,13 +300,20 @@ long hypercall_update_va_mapping_otherdomain(struct vcpu *v, struct hypercall *c
 static long new_root(struct vcpu *v, gfn_t gfn, bool user)
 {
     struct paging *p = v->domain->paging;
+    bool loaded = true;
     long err;
 
     paging_lock(p);
-    err = user ? shadow_set_user_root(p, &v->paging, gfn)
-               : shadow_set_kernel_root(p, &v->paging, gfn);
-    paging_unlock(p);
+    if (user)
+        err = shadow_set_user_root(p, &v->paging, gfn);
+    else
+        err = shadow_set_kernel_root(p, &v->paging, gfn);
     if (!err && !user)
+        loaded = arch_root_load(v);
+    paging_unlock(p);
+    if (!loaded)
+        domain_crash(v->domain, "root table %lx cannot be loaded", gfn.n);
+    else if (!err && !user)
         arch_root_changed(v);
     return err ? refuse(v->domain, err, "root table %lx", gfn.n) : 0;
 }
@@ -374,7 +407,7 @@ static long extended_op(struct vcpu *v, struct domain *d, const struct mmuext_op
 }
 
 /* arg: list of struct mmuext_op, count, pointer to the count done (or NULL), domain. */
-long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
+static __attribute__((noinline)) long extended_many(struct vcpu *v, struct hypercall *call)
 {
     unsigned count = (uint32_t)call->arg[1] & ~MMU_UPDATE_PREEMPTED, done;
     bool continued = call->arg[1] & MMU_UPDATE_PREEMPTED;
@@ -403,4 +436,15 @@ long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
         call->arg[1] = (count - done) | MMU_UPDATE_PREEMPTED;
     }
     return err;
+}
+
+long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
+{
+    struct mmuext_op op;
+
+    if (!is_single(call))
+        return extended_many(v, call);
+    if (guest_read(&op, call->arg[0], sizeof op))
+        return refuse(v->domain, -XEN_EFAULT, "mmuext_op at %lx", call->arg[0]);
+    return extended_op(v, v->domain, &op);
 }

@@ -157,6 +157,7 @@ void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv)
     shadow_put_root(p, &pv->loaded);
     shadow_put_root(p, &pv->kernel_top);
     shadow_put_root(p, &pv->user_top);
+    pv->root[0] = pv->root[1] = 0;
     pv->kernel_root = pv->user_root = gfn_of(0);
     paging_unlock(p);
 }

@@ -49,6 +49,7 @@ struct paging_vcpu {
     gfn_t kernel_root, user_root;         /* user_root.n == 0 means none */
     struct shadow *kernel_top, *user_top; /* their shadows while cached, NULL otherwise */
     struct shadow *loaded; /* the one whose frame shadow_root() gave last: may be in a CR3 */
+    maddr_t root[2];       /* of kernel and user mode, 0: see shadow_root_cached() */
     bool user_mode;        /* which of them the guest runs on */
 };
 
@@ -151,12 +152,15 @@ m2p_entries(const struct paging *p); /* the max_mfn that XENMEM_machphys_mapping
  */
 mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv);
 /*
- * The same without the lock, for the change between kernel and user mode: INVALID_MFN if
- * shadow_root() must be asked. Only for the vCPU itself, which alone changes its roots. Both stay
- * as long as they are its roots; the kernel's is also held as loaded, so that it outlives its
+ * The machine address of the same without the lock, for the change between kernel and user mode; 0
+ * if shadow_root() must be asked. Only for the vCPU itself, which alone changes its roots. Both
+ * stay as long as they are its roots; the kernel's is also held as loaded, so that it outlives its
  * replacement until that is loaded.
  */
-mfn_t shadow_root_cached(const struct paging_vcpu *pv);
+static inline maddr_t shadow_root_cached(const struct paging_vcpu *pv)
+{
+    return pv->root[pv->user_mode];
+}
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv,
                             gfn_t gfn); /* -EINVAL: not own RAM */
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn); /* gfn 0: none */

@@ -351,7 +351,14 @@ static inline long record_own(struct paging *p, struct gfn_record *r, gfn_t gfn)
 
 /* ---- walk.c ---- */
 /* Reads or writes guest entries; the frame is RAM. */
-uint64_t walk_read_entry(const struct gfn_record *r, unsigned slot);
+static inline uint64_t walk_read_entry(const struct gfn_record *r, unsigned slot)
+{
+    uint64_t *t = frame_map(record_mfn(r));
+    uint64_t entry = __atomic_load_n(&t[slot], __ATOMIC_RELAXED);
+
+    frame_unmap(t);
+    return entry;
+}
 bool walk_cmpxchg_entry(const struct gfn_record *r, unsigned slot, uint64_t old, uint64_t new);
 
 /* ---- alias.c ---- */

@@ -320,6 +320,15 @@ static void take_root(struct shadow **root, struct shadow *s)
         s->users++;
 }
 
+/* After each change of a root: what shadow_root_cached() may give. */
+static void note_roots(struct paging_vcpu *pv)
+{
+    bool held = pv->kernel_top && pv->loaded == pv->kernel_top;
+
+    pv->root[0] = held ? mfn_to_maddr(pv->kernel_top->mfn) : 0;
+    pv->root[1] = held && pv->user_top ? mfn_to_maddr(pv->user_top->mfn) : 0;
+}
+
 static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t gfn)
 {
     struct gfn_record *r = p2m_record(p, gfn.n);
@@ -336,19 +345,28 @@ static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t g
 
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
 {
+    long err;
+
     if (gfn.n == 0) /* memory, but never a root */
         return -XEN_EINVAL;
-    return set_root(p, &pv->kernel_root, &pv->kernel_top, gfn);
+    err = set_root(p, &pv->kernel_root, &pv->kernel_top, gfn);
+
+    note_roots(pv);
+    return err;
 }
 
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
 {
+    long err = 0;
+
     if (gfn.n == 0) {
         shadow_put_root(p, &pv->user_top);
         pv->user_root = gfn;
-        return 0;
+    } else {
+        err = set_root(p, &pv->user_root, &pv->user_top, gfn);
     }
-    return set_root(p, &pv->user_root, &pv->user_top, gfn);
+    note_roots(pv);
+    return err;
 }
 
 mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
@@ -377,14 +395,8 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
         shadow_put_root(p, &pv->loaded);
         take_root(&pv->loaded, *top);
     }
+    note_roots(pv);
     return (*top)->mfn;
-}
-
-mfn_t shadow_root_cached(const struct paging_vcpu *pv)
-{
-    const struct shadow *top = pv->user_mode ? pv->user_top : pv->kernel_top;
-
-    return top && pv->loaded == pv->kernel_top ? top->mfn : INVALID_MFN;
 }
 
 /* ---- what the guest asks to flush ---- */

@@ -13,12 +13,9 @@
 #include "hv/arch.h"
 #include "hv/config.h"
 
-static uint64_t tlb_now = 1; /* atomic */
+uint64_t tlb_now = 1;
 static uint64_t safe_before; /* atomic: stamps below this are known to be safe */
-static struct {
-    uint64_t noted;   /* written by its pCPU, read by all */
-    uint64_t request; /* atomic maximum, written by all */
-} __attribute__((aligned(64))) tlb_pcpu[PCPU_MAX];
+struct tlb_pcpu tlb_pcpu[PCPU_MAX];
 
 uint64_t tlb_stamp(void)
 {
@@ -27,19 +24,9 @@ uint64_t tlb_stamp(void)
     return __atomic_fetch_add(&tlb_now, 1, __ATOMIC_SEQ_CST);
 }
 
-uint64_t tlb_flush_begin(void)
-{
-    return __atomic_load_n(&tlb_now, __ATOMIC_SEQ_CST);
-}
-
-void tlb_flush_end(uint64_t began)
-{
-    __atomic_store_n(&tlb_pcpu[arch_pcpu_id()].noted, began, __ATOMIC_SEQ_CST);
-}
-
 void tlb_note_flushed(void)
 {
-    tlb_flush_end(tlb_flush_begin());
+    tlb_flush_end(arch_pcpu_id(), tlb_flush_begin());
 }
 
 static bool noted_after(unsigned pcpu, uint64_t stamp)

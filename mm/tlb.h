@@ -12,7 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct domain;
+#include "hv/config.h"
+
+extern uint64_t tlb_now; /* atomic */
+struct tlb_pcpu {
+    uint64_t noted;   /* written by its pCPU, read by all */
+    uint64_t request; /* atomic maximum, written by all: be flushed later than this */
+} __attribute__((aligned(64)));
+extern struct tlb_pcpu tlb_pcpu[PCPU_MAX]; /* mm/tlb.c and the two functions below alone */
 
 uint64_t tlb_stamp(void);            /* the present time: whatever was unmapped before is older */
 bool tlb_stamp_safe(uint64_t stamp); /* every online pCPU flushed since */
@@ -23,8 +30,16 @@ void tlb_wait_safe(uint64_t stamp);  /* makes it so: IPIs to the pCPUs that did 
  * read before the flush begins, because the processor may load an old entry again right after it,
  * and made known after it ended.
  */
-uint64_t tlb_flush_begin(void);
-void tlb_flush_end(uint64_t began);
+static inline uint64_t tlb_flush_begin(void)
+{
+    return __atomic_load_n(&tlb_now, __ATOMIC_SEQ_CST);
+}
+/* The flush itself orders what was before it; readers may see the older note for a while, and then
+ * only flush once more than need be. */
+static inline void tlb_flush_end(unsigned pcpu, uint64_t began)
+{
+    __atomic_store_n(&tlb_pcpu[pcpu].noted, began, __ATOMIC_RELEASE);
+}
 /* Both in one, for a pCPU that cannot have loaded anything since (at its start). */
 void tlb_note_flushed(void);
 

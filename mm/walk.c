@@ -13,15 +13,6 @@
 
 #define WALK_TRIES 64 /* a guest that keeps changing its entries under us gets -EFAULT */
 
-uint64_t walk_read_entry(const struct gfn_record *r, unsigned slot)
-{
-    uint64_t *t = frame_map(record_mfn(r));
-    uint64_t entry = __atomic_load_n(&t[slot], __ATOMIC_RELAXED);
-
-    frame_unmap(t);
-    return entry;
-}
-
 bool walk_cmpxchg_entry(const struct gfn_record *r, unsigned slot, uint64_t old, uint64_t new)
 {
     uint64_t *t = frame_map(record_mfn(r));

@@ -45,7 +45,8 @@ void x86_resume(struct regs *r) __attribute__((noreturn));
 /* Is there nothing to do on the way out? The common case, inline. */
 static inline bool x86_guest_exit_idle(const struct pcpu *p, const struct vcpu *v)
 {
-    return !p->resched && p->current == v && !v->arch.failsafe_due && !evtchn_upcall_due(v);
+    /* A failsafe callback falls due in x86_guest_exit() alone, when a vCPU is loaded. */
+    return !p->resched && !evtchn_upcall_due(v);
 }
 
 /* Passing things on to the current vCPU's kernel (bounce.c). With no handler or no stack the domain

@@ -193,7 +193,7 @@ void x86_load_idle_root(void)
 
     this_pcpu()->root = x86_idle_root();
     x86_write_cr3(x86_idle_root());
-    tlb_flush_end(began);
+    tlb_flush_end(this_pcpu()->id, began);
 }
 
 void arch_root_init(uint64_t *root_l4)
@@ -209,7 +209,7 @@ void arch_tlb_flush_all(void)
     uint64_t began = tlb_flush_begin();
 
     x86_write_cr3(x86_read_cr3());
-    tlb_flush_end(began);
+    tlb_flush_end(this_pcpu()->id, began);
 }
 
 void arch_tlb_flush_va(uint64_t va)

@@ -27,10 +27,27 @@ FRAME_IS_CALL(r10, arg[3]);
 FRAME_IS_CALL(r8, arg[4]);
 FRAME_IS_CALL(r9, arg[5]);
 
+/*
+ * SYSRET restores rip from rcx and rflags from r11, and flat selectors. Not for rip that is not
+ * canonical, where an Intel processor would fault in ring 0 on the guest's stack (CVE-2012-0217;
+ * rip is behind a SYSCALL that may be the last of the lower half), nor with RF or TF set.
+ */
+static inline bool sysret_can_return(const struct regs *r)
+{
+    return x86_canonical(r->rip) && !(r->rflags & (RFLAGS_RF | RFLAGS_TF));
+}
+
+/* The frame may have been changed by an event or IRET, or be another vCPU's by now: does it look as
+ * SYSCALL makes them? */
+static bool is_syscall_frame(const struct regs *r)
+{
+    return r->rcx == r->rip && r->r11 == r->rflags && r->cs == SEL_GUEST_CS &&
+           r->ss == SEL_GUEST_SS;
+}
+
 static inline void hypercall(struct vcpu *v, struct regs *r)
 {
     struct hypercall *call = (struct hypercall *)&r->rax;
-    bool is_iret = call->nr == __HYPERVISOR_iret; /* which loads rax from its frame */
     long result;
 
     hypercall_started(v);
@@ -39,20 +56,9 @@ static inline void hypercall(struct vcpu *v, struct regs *r)
         /* The guest executes it again, with what is left to do. */
         r->rip -= SYSCALL_BYTES;
         r->rcx = r->rip;
-    } else if (!is_iret) {
+    } else if (r->vector == VECTOR_SYSCALL) { /* IRET loaded rax from its frame */
         r->rax = (uint64_t)result;
     }
-}
-
-/*
- * SYSRET restores rip from rcx and rflags from r11, and flat selectors. Not for rip that is not
- * canonical, where an Intel processor would fault in ring 0 on the guest's stack (CVE-2012-0217),
- * nor with RF or TF set.
- */
-static bool sysret_ok(const struct regs *r)
-{
-    return r->rcx == r->rip && r->r11 == r->rflags && r->cs == SEL_GUEST_CS &&
-           r->ss == SEL_GUEST_SS && x86_canonical(r->rip) && !(r->rflags & (RFLAGS_RF | RFLAGS_TF));
 }
 
 /* From entry.S. True: SYSRET may be used. */
@@ -63,13 +69,16 @@ bool syscall_dispatch(struct regs *r)
     struct vcpu *v = p->current;
 
     r->rsp = p->guest_rsp;
-    if (v->arch.kernel_mode)
+    if (v->arch.kernel_mode) {
         hypercall(v, r);
-    else
+        if (r->vector == VECTOR_SYSCALL && x86_guest_exit_idle(p, v))
+            return sysret_can_return(r);
+    } else {
         x86_inject_syscall(v, false);
+    }
     if (!x86_guest_exit_idle(p, v))
         x86_guest_exit();
-    return sysret_ok(r);
+    return is_syscall_frame(r) && sysret_can_return(r);
 }
 
 void syscall32_dispatch(struct regs *r);

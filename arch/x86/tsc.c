@@ -117,6 +117,8 @@ static uint64_t stated_khz(void)
     return 0;
 }
 
+uint64_t arch_ticks_per_us;
+
 /* mul / 2^32 * 2^shift ns a tick, with mul's top bit set: the most precise form. */
 static void set_scale(uint64_t khz)
 {
@@ -136,6 +138,7 @@ static void set_scale(uint64_t khz)
     tsc_scale.mul = (uint32_t)((top << 32) / bottom);
     tsc_scale.shift = (int8_t)shift;
     tsc_scale.khz = khz;
+    arch_ticks_per_us = khz / 1000;
 }
 
 void tsc_init(void)
@@ -173,6 +176,11 @@ uint64_t tsc_of_ns(uint64_t ns)
         __builtin_add_overflow(ticks, tsc_start, &ticks))
         return ~0UL;
     return ticks;
+}
+
+uint64_t arch_ticks(void)
+{
+    return x86_rdtsc();
 }
 
 uint64_t arch_time_ns(void)

@@ -52,6 +52,19 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
     return left;
 }
 
+bool arch_put_word(uint64_t va, uint64_t value)
+{
+    if (va % 8 || !x86_guest_range(va, 8))
+        return !arch_copy_to_guest(va, &value, 8);
+    x86_access_begin(8);
+    x86_put_guest(value, va, fault);
+    x86_access_end();
+    return true;
+fault:
+    x86_access_end();
+    return false;
+}
+
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 {
     size_t left;

@@ -27,25 +27,25 @@
  * hole's end upwards and around. */
 #define GUEST_ADDRESSES (0x800000000000UL - LAYOUT_HOLE_END)
 
-/* May all of these bytes be the guest's? */
+/* May all of these bytes, at least one, be the guest's? */
 static inline bool x86_guest_range(uint64_t va, size_t bytes)
 {
-    uint64_t offset = va - LAYOUT_HOLE_END, last;
+    uint64_t last;
 
-    return offset < GUEST_ADDRESSES && bytes <= GUEST_ADDRESSES - offset &&
+    return bytes <= GUEST_ADDRESSES && va - LAYOUT_HOLE_END <= GUEST_ADDRESSES - bytes &&
            !__builtin_add_overflow(va, bytes - 1, &last);
 }
 
 /*
- * Faults of an access, and more for each page: a fault for each level, for A, D and protection. A
- * guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it must not keep
- * this pCPU here, with interrupts off.
+ * Faults of an access, and one more for each byte: a page needs one for each level, for A, D and
+ * protection. A guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it
+ * must not keep this pCPU here, with interrupts off.
  */
-#define ACCESS_RETRIES 64
+#define ACCESS_RETRIES 128
 
 static inline void x86_access_begin(size_t bytes)
 {
-    this_pcpu()->access_retries = ACCESS_RETRIES * (unsigned)(2 + bytes / PAGE_SIZE);
+    this_pcpu()->access_retries = ACCESS_RETRIES + (unsigned)bytes;
     x86_user_access_begin();
 }
 

@@ -161,36 +161,48 @@ void arch_vcpu_load(struct vcpu *next)
     publish_runstate(next);
 }
 
-static void load_cr3(mfn_t root)
+static inline void load_cr3(maddr_t root)
 {
+    struct pcpu *p = this_pcpu();
     uint64_t began =
         tlb_flush_begin(); /* before: what is unmapped from now on may be cached again */
 
-    this_pcpu()->root = mfn_to_maddr(root);
-    x86_write_cr3(mfn_to_maddr(root));
-    tlb_flush_end(began);
+    p->root = root;
+    x86_write_cr3(root);
+    tlb_flush_end(p->id, began);
+}
+
+bool arch_root_load(struct vcpu *v)
+{
+    mfn_t root = shadow_root(v->domain->paging, &v->paging);
+
+    if (mfn_valid(root))
+        load_cr3(mfn_to_maddr(root));
+    else
+        x86_load_idle_root();
+    return mfn_valid(root);
+}
+
+static __attribute__((noinline)) void find_root(struct vcpu *v)
+{
+    bool found;
+
+    paging_lock(v->domain->paging);
+    found = arch_root_load(v);
+    paging_unlock(v->domain->paging);
+    if (!found)
+        domain_crash(v->domain, "no page table to run on in %s mode",
+                     v->paging.user_mode ? "user" : "kernel");
 }
 
 void x86_load_root(struct vcpu *v)
 {
-    struct paging *p = v->domain->paging;
-    mfn_t root = shadow_root_cached(&v->paging);
+    maddr_t root = shadow_root_cached(&v->paging);
 
-    if (mfn_valid(root)) {
+    if (root)
         load_cr3(root);
-        return;
-    }
-    paging_lock(p);
-    root = shadow_root(p, &v->paging);
-    if (mfn_valid(root))
-        load_cr3(
-            root); /* before the lock goes: the root loaded until now may be used again after it */
-    paging_unlock(p);
-    if (!mfn_valid(root)) {
-        x86_load_idle_root();
-        domain_crash(v->domain, "no page table to run on in %s mode",
-                     v->paging.user_mode ? "user" : "kernel");
-    }
+    else
+        find_root(v);
 }
 
 /* The LDT's address may be mapped to something else in the new tables. */
@@ -198,7 +210,6 @@ void arch_root_changed(struct vcpu *v)
 {
     if (v->arch.ldt_loaded)
         x86_ldt_root_changed(v);
-    x86_load_root(v);
 }
 
 void x86_toggle_mode(struct vcpu *v)

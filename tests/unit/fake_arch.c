@@ -37,15 +37,8 @@ WEAK void tlb_serve_requests(void)
 {
 }
 
-WEAK uint64_t tlb_flush_begin(void)
-{
-    return 0;
-}
-
-WEAK void tlb_flush_end(uint64_t began)
-{
-    (void)began;
-}
+WEAK uint64_t tlb_now;
+WEAK struct tlb_pcpu tlb_pcpu[PCPU_MAX];
 
 void fake_machine_start(uint64_t frames, unsigned pcpus)
 {
@@ -116,6 +109,13 @@ WEAK void arch_idle_wait(void)
 {
 }
 
+WEAK uint64_t arch_ticks_per_us = 1000;
+
+WEAK uint64_t arch_ticks(void)
+{
+    return fake.now_ns;
+}
+
 WEAK uint64_t arch_time_ns(void)
 {
     return fake.now_ns;
@@ -135,7 +135,7 @@ WEAK void arch_tlb_flush_all(void)
     fake.flushes[fake.pcpu]++;
     if (fake.on_flush)
         fake.on_flush(fake.pcpu);
-    tlb_flush_end(began);
+    tlb_flush_end(fake.pcpu, began);
 }
 
 WEAK void arch_tlb_flush_va(uint64_t va)
@@ -165,6 +165,11 @@ WEAK size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 {
     memcpy((void *)va, src, bytes);
     return 0;
+}
+
+WEAK bool arch_put_word(uint64_t va, uint64_t value)
+{
+    return !arch_copy_to_guest(va, &value, sizeof value);
 }
 
 WEAK enum mmio_access mmio_access(mfn_t mfn)

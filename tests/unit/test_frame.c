@@ -174,7 +174,7 @@ static void test_tlb_clock(void **state)
     /* A flush that began before the stamp does not count. */
     uint64_t began = tlb_flush_begin();
     t = tlb_stamp();
-    tlb_flush_end(began);
+    tlb_flush_end(arch_pcpu_id(), began);
     assert_false(tlb_flushed_since(t));
 }
 
