@@ -72,8 +72,9 @@ void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
  * next (NULL: idle). */
 void arch_vcpu_save(struct vcpu *prev);
 void arch_vcpu_load(struct vcpu *next);
-/* The current vCPU's kernel root was replaced: load the new one. Its paging lock is held, so that the
- * one loaded until now is not used again before. False: there is none; the domain is to be crashed.
+/* The current vCPU's kernel root was replaced: load the new one. Its paging lock is held, so that
+ * the one loaded until now is not used again before. False: there is none; the domain is to be
+ * crashed.
  */
 bool arch_root_load(struct vcpu *v);
 void arch_root_changed(struct vcpu *v); /* after that, without the lock: what hung on addresses */

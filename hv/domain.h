@@ -30,19 +30,19 @@ enum store_form { STORE_MOV, STORE_XCHG, STORE_CMPXCHG, STORE_LOGIC, STORE_BIT, 
 
 struct vcpu {
     struct domain *domain;
-    unsigned id;
-
-    struct sched_vcpu sched; /* sched/: state, affinity, run states */
+    /* The guest-shared vcpu_info: in shared_info at first, or where VCPUOP_register_vcpu_info put
+     * it. Read and written by the hypervisor through this pointer only. */
+    struct vcpu_info *info;
     struct paging_vcpu paging;
-    struct arch_vcpu arch;
+    struct arch_vcpu arch; /* arch's fast paths know where these three stand */
+
+    unsigned id;
+    struct sched_vcpu sched; /* sched/: state, affinity, run states */
 
     /* Set by XEN_DOMCTL_setvcpucontext / VCPUOP_initialise; an uninitialised vCPU never runs. */
     bool initialised;
 
-    /* The guest-shared vcpu_info: in shared_info at first, or where VCPUOP_register_vcpu_info put
-     * it. Read and written by the hypervisor through this pointer only. */
-    struct vcpu_info *info;
-    struct frame_hold info_hold; /* of a registered page */
+    struct frame_hold info_hold; /* of a registered page of info */
 
     /* Run-state area: guest virtual address, 0 if none; written when its entry is reachable, at
      * switch-in. */

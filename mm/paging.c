@@ -36,6 +36,7 @@ struct paging *paging_create(uint16_t domid, uint64_t max_frames, unsigned flags
     p->domid = domid;
     p->flags = flags;
     p->m2p_l3 = INVALID_MFN;
+    p->epoch = 1;
     if (p2m_init(p, max_frames) || m2p_init(p, p2m_max_gfn(p)) || pool_init(p, pool_pages)) {
         free_parts(p);
         return NULL;
@@ -148,7 +149,7 @@ long paging_teardown(struct paging *p)
 void paging_vcpu_init(struct paging *p, struct paging_vcpu *pv)
 {
     (void)p;
-    *pv = (struct paging_vcpu){0};
+    *pv = (struct paging_vcpu){.walked = {{.region = ~0UL}, {.region = ~0UL}}};
 }
 
 void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv)
@@ -158,6 +159,7 @@ void paging_vcpu_release(struct paging *p, struct paging_vcpu *pv)
     shadow_put_root(p, &pv->kernel_top);
     shadow_put_root(p, &pv->user_top);
     pv->root[0] = pv->root[1] = 0;
+    pv->walked[0].region = pv->walked[1].region = ~0UL;
     pv->kernel_root = pv->user_root = gfn_of(0);
     paging_unlock(p);
 }

@@ -46,11 +46,16 @@ struct p2m_ref {
 
 /* What each vCPU contributes: its two roots. Owned by the vCPU, changed under the paging lock. */
 struct paging_vcpu {
-    gfn_t kernel_root, user_root;         /* user_root.n == 0 means none */
+    maddr_t root[2];              /* of kernel and user mode, or 0: see shadow_root_cached() */
+    bool user_mode;               /* which of them the guest runs on */
+    gfn_t kernel_root, user_root; /* user_root.n == 0 means none */
     struct shadow *kernel_top, *user_top; /* their shadows while cached, NULL otherwise */
     struct shadow *loaded; /* the one whose frame shadow_root() gave last: may be in a CR3 */
-    maddr_t root[2];       /* of kernel and user mode, 0: see shadow_root_cached() */
-    bool user_mode;        /* which of them the guest runs on */
+    /* The last walk that ended at an L1 shadow, below each of the two: see shadow_l1_of(). */
+    struct walked {
+        struct shadow *l1;
+        uint64_t region, epoch; /* address >> 21, or ~0 for none; paging.epoch then */
+    } walked[2];
 };
 
 /* The host's answer to "may this machine frame outside RAM be mapped by dom0, and how?" (io/mmio.c)
@@ -180,10 +185,10 @@ struct mmu_update;
 unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count);
 /* shadow_update() of the L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there
  * is no L1. */
-long shadow_update_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, uint64_t entry);
+long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry);
 /* The L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there is no L1. Sets
  * *table and *offset. */
-long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, gfn_t *table,
+long shadow_find_l1(struct paging *p, struct paging_vcpu *pv, vaddr_t va, gfn_t *table,
                     unsigned *offset);
 /* Same as shadow_update for an entry whose frame belongs to another domain: `mfn` with the caller's
  * reference (taken over on success; the alias gfn is made here and dies with the slot). */
@@ -211,6 +216,10 @@ struct fault_info {
     bool read_only; /* FAULT_STORE: the guest's own entry does not allow writing */
     const char *why;
 };
+/* The most frequent fault of all, told quickly: the guest's own L1 table is followed, and its entry
+ * for va (a guest's address) is not present. False: ask shadow_fault(). Takes the paging lock
+ * itself. */
+bool shadow_fault_is_guests(struct paging *p, struct paging_vcpu *pv, vaddr_t va);
 /* error: the hardware's #PF error code; user: the guest was in user mode. Takes the paging lock
  * itself. */
 enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,

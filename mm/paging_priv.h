@@ -36,12 +36,13 @@
 #define PF_U 4U
 #define PF_I 16U
 
-#define SLOTS      512U
-#define SLOT_BITS  9
-#define LEVELS     4
-#define HOLE_FIRST 256U /* L4 slots of the hypervisor */
-#define HOLE_LAST  271U
-#define M2P_SLOT   256U
+#define SLOTS        512U
+#define SLOT_BITS    9
+#define LEVELS       4
+#define REGION_SHIFT 21   /* what an L1 table translates */
+#define HOLE_FIRST   256U /* L4 slots of the hypervisor */
+#define HOLE_LAST    271U
+#define M2P_SLOT     256U
 
 /* ---- gfn records ---- */
 struct gfn_record {
@@ -171,6 +172,8 @@ struct paging {
     struct shadow *free_first, *free_last;
     struct shadow *newest, *oldest;
 
+    uint64_t epoch; /* counts links between shadows that were cut or changed; from 1 */
+
     /* Was an entry removed or narrowed since removed_stamp was taken? (shadow_flush_*) */
     bool removed;
     uint64_t removed_stamp;
@@ -235,19 +238,20 @@ static inline struct shadow *record_shadow(const struct gfn_record *r, unsigned 
     return s;
 }
 
-/* The L1 shadow that translates va below a root, as far as the shadow is linked; NULL. */
-static inline struct shadow *shadow_l1_of(const struct shadow *top, vaddr_t va)
+/*
+ * The L1 shadow that translates va below the kernel's or the user's root, as far as the shadow is
+ * linked; NULL. va is the guest's. Faults and updates come in runs: mostly it is where the walk
+ * before ended, and no link was cut since.
+ */
+struct shadow *shadow_walk(const struct paging *p, struct paging_vcpu *pv, bool user, vaddr_t va);
+static inline struct shadow *shadow_l1_of(const struct paging *p, struct paging_vcpu *pv, bool user,
+                                          vaddr_t va)
 {
-    unsigned s4 = va_slot(va, 4), s3 = va_slot(va, 3), s2 = va_slot(va, 2);
-    const struct shadow *s;
+    const struct walked *w = &pv->walked[user];
 
-    if (!top || !top->table[s4])
-        return NULL;
-    s = shadow_link(top, s4)->child;
-    if (!s->table[s3])
-        return NULL;
-    s = shadow_link(s, s3)->child;
-    return s->table[s2] ? shadow_link(s, s2)->child : NULL;
+    if (w->region == va >> REGION_SHIFT && w->epoch == p->epoch)
+        return w->l1;
+    return shadow_walk(p, pv, user, va);
 }
 
 /* ---- p2m.c ---- */

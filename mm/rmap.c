@@ -21,6 +21,7 @@ void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct sh
             p->removed = true;
         rmap_list_del(p, &l->child->parents, l);
         s->used--;
+        p->epoch++;
     }
     rmap_entry_write(s, slot, new);
     if (child) {

@@ -157,6 +157,21 @@ void shadow_flush_removed(struct paging *p)
     flush_pcpus(p, __atomic_load_n(&p->pcpus, __ATOMIC_SEQ_CST));
 }
 
+/* ---- a walk ---- */
+
+struct shadow *shadow_walk(const struct paging *p, struct paging_vcpu *pv, bool user, vaddr_t va)
+{
+    struct shadow *s = user ? pv->user_top : pv->kernel_top;
+
+    for (unsigned level = LEVELS; s && level > 1; level--) {
+        unsigned slot = va_slot(va, level);
+        s = s->table[slot] ? shadow_link(s, slot)->child : NULL;
+    }
+    if (s)
+        pv->walked[user] = (struct walked){s, va >> REGION_SHIFT, p->epoch};
+    return s;
+}
+
 /* ---- one table ---- */
 
 bool shadow_protect(struct paging *p, struct gfn_record *r)
@@ -320,13 +335,14 @@ static void take_root(struct shadow **root, struct shadow *s)
         s->users++;
 }
 
-/* After each change of a root: what shadow_root_cached() may give. */
+/* After each change of a root: what shadow_root_cached() may give, and walks begin anew. */
 static void note_roots(struct paging_vcpu *pv)
 {
     bool held = pv->kernel_top && pv->loaded == pv->kernel_top;
 
     pv->root[0] = held ? mfn_to_maddr(pv->kernel_top->mfn) : 0;
     pv->root[1] = held && pv->user_top ? mfn_to_maddr(pv->user_top->mfn) : 0;
+    pv->walked[0].region = pv->walked[1].region = ~0UL;
 }
 
 static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t gfn)

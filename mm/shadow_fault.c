@@ -25,12 +25,6 @@ struct fault {
     uint64_t all, any;               /* upper entries: RW and NX so far */
 };
 
-/* What the guest would see in the error code if its own entry were absent. */
-static inline uint32_t guests_error(const struct paging_vcpu *pv, uint32_t error)
-{
-    return (error & (PF_W | PF_I)) | (pv->user_mode ? PF_U : 0);
-}
-
 static enum fault_result guests_own(struct fault *f, uint32_t present)
 {
     f->info->guest_error = f->guest_error | present;
@@ -211,10 +205,26 @@ static enum fault_result fault_locked(struct fault *f, struct paging_vcpu *pv)
     return result;
 }
 
-static __attribute__((noinline)) enum fault_result any_fault(struct paging *p,
-                                                             struct paging_vcpu *pv, vaddr_t va,
-                                                             uint32_t error,
-                                                             struct fault_info *info)
+static inline bool leaf_is_absent(const struct shadow *l1, unsigned slot)
+{
+    return l1 && !l1->table[slot] && !(walk_read_entry(l1->record, slot) & PTE_P);
+}
+
+bool shadow_fault_is_guests(struct paging *p, struct paging_vcpu *pv, vaddr_t va)
+{
+    bool own = false;
+
+    paging_lock(p);
+    if (leaf_is_absent(shadow_l1_of(p, pv, pv->user_mode, va), va_slot(va, 1))) {
+        p->count.faults_guest++;
+        own = true;
+    }
+    paging_unlock(p);
+    return own;
+}
+
+enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,
+                               struct fault_info *info)
 {
     struct fault f = {
         .p = p,
@@ -222,42 +232,23 @@ static __attribute__((noinline)) enum fault_result any_fault(struct paging *p,
         .write = error & PF_W,
         .fetch = error & PF_I,
         .kernel = !pv->user_mode,
-        .guest_error = guests_error(pv, error),
+        .guest_error = (error & (PF_W | PF_I)) | (pv->user_mode ? PF_U : 0),
         .info = info,
         .all = ~0UL,
     };
+    enum fault_result result;
 
     *info = (struct fault_info){0};
-    if (CONFIG_DEBUG && ++p->audit_countdown % AUDIT_EVERY == 0)
-        paging_check(p);
-    return fault_locked(&f, pv);
-}
-
-/* The most frequent fault of all: the guest's own table is followed down to an entry that is not
- * present. */
-static inline bool leaf_is_absent(const struct paging_vcpu *pv, vaddr_t va)
-{
-    const struct shadow *l1 = shadow_l1_of(pv->user_mode ? pv->user_top : pv->kernel_top, va);
-
-    return l1 && !l1->table[va_slot(va, 1)] &&
-           !(walk_read_entry(l1->record, va_slot(va, 1)) & PTE_P);
-}
-
-enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,
-                               struct fault_info *info)
-{
-    enum fault_result result = FAULT_GUEST;
-
     if (error & PF_RSVD)
         panic("domain %u: reserved bit in a shadow entry for %lx", p->domid, va);
-    info->guest_error = guests_error(pv, error);
-    if (!va_is_guests(va))
+    if (!va_is_guests(va)) {
+        info->guest_error = f.guest_error;
         return FAULT_GUEST;
+    }
     paging_lock(p);
-    if (leaf_is_absent(pv, va))
-        p->count.faults_guest++;
-    else
-        result = any_fault(p, pv, va, error, info);
+    if (CONFIG_DEBUG && ++p->audit_countdown % AUDIT_EVERY == 0)
+        paging_check(p);
+    result = fault_locked(&f, pv);
     paging_unlock(p);
     return result;
 }

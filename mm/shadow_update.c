@@ -133,9 +133,9 @@ unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsig
     return i;
 }
 
-long shadow_update_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, uint64_t entry)
+long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry)
 {
-    struct shadow *s = va_is_guests(va) ? shadow_l1_of(pv->kernel_top, va) : NULL;
+    struct shadow *s = va_is_guests(va) ? shadow_l1_of(p, pv, false, va) : NULL;
     unsigned offset;
     gfn_t table;
     long err;

@@ -53,7 +53,7 @@ static bool walk_tables(struct paging *p, gfn_t root, vaddr_t va, unsigned lowes
     return true;
 }
 
-long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, gfn_t *table,
+long shadow_find_l1(struct paging *p, struct paging_vcpu *pv, vaddr_t va, gfn_t *table,
                     unsigned *offset)
 {
     const struct shadow *s;
@@ -63,7 +63,7 @@ long shadow_find_l1(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, 
     if (!va_is_guests(va))
         return -XEN_EINVAL;
     /* Where the shadow is present the guest's tables are: three loads instead of a walk. */
-    s = shadow_l1_of(pv->kernel_top, va);
+    s = shadow_l1_of(p, pv, false, va);
     if (s) {
         *table = s->gfn;
         return 0;

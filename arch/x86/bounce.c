@@ -60,9 +60,9 @@ fault:
     return 0;
 }
 
-static inline __attribute__((always_inline)) void deliver(struct vcpu *v, const struct bounce *b)
+static inline __attribute__((always_inline)) void deliver(struct vcpu *v, struct regs *r,
+                                                          const struct bounce *b)
 {
-    struct regs *r = x86_guest_regs();
     bool masked = v->info->evtchn_upcall_mask;
     uint64_t flags = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (masked ? 0 : RFLAGS_IF);
     uint64_t cs = (uint16_t)r->cs | (uint64_t)masked << 32;
@@ -102,8 +102,8 @@ static __attribute__((noinline)) void no_handler(struct vcpu *v, unsigned vector
                  vector, error, x86_guest_regs()->rip, v->info->arch.cr2);
 }
 
-static inline __attribute__((always_inline)) void inject(struct vcpu *v, unsigned vector,
-                                                         bool has_error, uint32_t error)
+static inline __attribute__((always_inline)) void
+inject(struct vcpu *v, struct regs *r, unsigned vector, bool has_error, uint32_t error)
 {
     const struct trap_info *t = &v->arch.traps[vector];
     struct bounce b = {
@@ -114,24 +114,26 @@ static inline __attribute__((always_inline)) void inject(struct vcpu *v, unsigne
     };
 
     if (t->address)
-        deliver(v, &b);
+        deliver(v, r, &b);
     else
         no_handler(v, vector, error);
 }
 
 void x86_inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t error)
 {
+    struct regs *r = x86_guest_regs();
+
     if (has_error)
-        inject(v, vector, true, error);
+        inject(v, r, vector, true, error);
     else
-        inject(v, vector, false, 0);
+        inject(v, r, vector, false, 0);
 }
 
 /* cr2 goes where the guest reads it: there is no trap for reading the register. */
-void x86_inject_page_fault(struct vcpu *v, uint64_t va, uint32_t error)
+void x86_inject_page_fault(struct vcpu *v, struct regs *r, uint64_t va, uint32_t error)
 {
     v->info->arch.cr2 = va;
-    inject(v, VEC_PF, true, error);
+    inject(v, r, VEC_PF, true, error);
 }
 
 void x86_inject_software(struct vcpu *v, unsigned vector)
@@ -163,14 +165,14 @@ void x86_inject_syscall(struct vcpu *v, bool compat)
         x86_inject(v, VEC_UD, false, 0);
         return;
     }
-    deliver(v, &b);
+    deliver(v, x86_guest_regs(), &b);
 }
 
 void x86_inject_event(struct vcpu *v)
 {
     struct bounce b = {.handler = v->arch.event.address, .mask_events = true};
 
-    deliver(v, &b);
+    deliver(v, x86_guest_regs(), &b);
 }
 
 void x86_inject_failsafe(struct vcpu *v)
@@ -184,7 +186,7 @@ void x86_inject_failsafe(struct vcpu *v)
 
     v->arch.failsafe_due = false;
     if (b.handler)
-        deliver(v, &b);
+        deliver(v, x86_guest_regs(), &b);
     else
         domain_crash(v->domain, "a selector cannot be loaded, and no failsafe callback");
 }

@@ -5,6 +5,7 @@
  */
 #include "arch/x86/guest.h"
 
+#include <stddef.h>
 #include <xen/callback.h>
 #include "arch/x86/desc.h"
 #include "arch/x86/uaccess.h"
@@ -229,10 +230,10 @@ fault:
 
 long hypercall_iret(struct vcpu *v, struct hypercall *call)
 {
-    struct regs *r = x86_guest_regs();
+    /* Never a member of a multicall: the call stands in the frame (syscall.c). */
+    struct regs *r = (struct regs *)((char *)call - offsetof(struct regs, rax));
     struct iret_frame f;
 
-    (void)call;
     if (!read_iret_frame(&f, r->rsp)) {
         domain_crash(v->domain, "iret frame at %lx cannot be read", r->rsp);
         return 0;

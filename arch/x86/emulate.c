@@ -63,6 +63,7 @@ static bool write_cr(struct vcpu *v, unsigned cr, uint64_t value)
         paging_unlock(v->domain->paging);
         if (err)
             return false;
+        x86_load_root(v);
         arch_root_changed(v);
         return true;
     case 4: /* the rest reads back as it was */

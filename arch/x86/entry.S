@@ -16,7 +16,9 @@
  * A frame that came from a guest always ends at the top of the pCPU's main stack (TSS.RSP0, or the stub that syscall_entry
  * comes from), which is where x86_guest_regs() finds it.
  */
-        .macro SAVE_REGS
+#include "arch/x86/extable.inc"
+
+        .macro  SAVE_REGS
         push    %r9
         push    %r8
         push    %r10
@@ -34,7 +36,7 @@
         push    %r15
         .endm
 
-        .macro RESTORE_REGS
+        .macro  RESTORE_REGS
         pop     %r15
         pop     %r14
         pop     %r13
@@ -73,6 +75,8 @@ entry_vectors:
         push    $VEC
         .if VEC == 1 || VEC == 2 || VEC == 8 || VEC == 18
         jmp     ist_entry
+        .elseif VEC == 14
+        jmp     page_fault_entry
         .else
         jmp     trap_entry
         .endif
@@ -90,6 +94,16 @@ trap_entry:
         .globl  entry_iret
 entry_iret:                             /* a fault here is the guest's: see traps.c */
         iretq
+
+        .balign 16
+page_fault_entry:
+        SAVE_REGS
+        cld
+        mov     %rsp, %rdi
+        call    page_fault_dispatch
+        RESTORE_REGS
+        add     $16, %rsp
+        jmp     entry_iret
 
 /* On a stack of their own (IST): #DB, NMI, #DF, #MC, which may come before a stack is set up (just after SYSCALL, or with
  * MOV SS pending, CVE-2018-8897). ist_dispatch() returns the frame to go on with: its argument with nothing left to
@@ -148,13 +162,6 @@ syscall32_entry:
         RESTORE_REGS
         add     $16, %rsp
         jmp     entry_iret
-
-        .macro  EXTABLE from, to
-        .pushsection .extable, "a"
-        .balign 8
-        .quad   \from, \to
-        .popsection
-        .endm
 
 /* int x86_load_selector_XX(uint16_t): 0, or 1 if the processor refused it (the register is then null). */
         .macro  LOAD_SELECTOR reg

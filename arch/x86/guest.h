@@ -9,6 +9,7 @@
 #define ARCH_X86_GUEST_H
 
 #include <xen/errno.h>
+#include "arch/x86/guest_offsets.h"
 #include "arch/x86/pcpu.h"
 #include "arch/x86/x86.h"
 #include "hv/domain.h"
@@ -52,7 +53,7 @@ static inline bool x86_guest_exit_idle(const struct pcpu *p, const struct vcpu *
 /* Passing things on to the current vCPU's kernel (bounce.c). With no handler or no stack the domain
  * crashes. */
 void x86_inject(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);
-void x86_inject_page_fault(struct vcpu *v, uint64_t va, uint32_t error);
+void x86_inject_page_fault(struct vcpu *v, struct regs *r, uint64_t va, uint32_t error);
 void x86_inject_software(struct vcpu *v,
                          unsigned vector); /* int n: DPL checked, rip already behind it */
 void x86_inject_syscall(struct vcpu *v, bool compat);
@@ -106,6 +107,17 @@ void x86_guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t o
 /* I/O ports (ioport.c): reads of ports not given are all ones, writes are dropped. */
 uint32_t x86_guest_in(struct vcpu *v, uint16_t port, unsigned size);
 void x86_guest_out(struct vcpu *v, uint16_t port, unsigned size, uint32_t value);
+
+/* fastpath.S */
+#define VCPU_OFFSET(member, value) \
+    _Static_assert(offsetof(struct vcpu, member) == (value), "known to assembly")
+VCPU_OFFSET(info, VCPU_INFO);
+VCPU_OFFSET(paging.root[1], VCPU_USER_ROOT);
+VCPU_OFFSET(paging.user_mode, VCPU_USER_MODE);
+VCPU_OFFSET(arch.kernel_mode, VCPU_KERNEL_MODE);
+_Static_assert(offsetof(struct vcpu_info, evtchn_upcall_pending) == INFO_PENDING &&
+                   offsetof(struct vcpu_info, evtchn_upcall_mask) == INFO_MASK,
+               "known to assembly");
 
 /* entry.S */
 int x86_load_ds(uint16_t sel), x86_load_es(uint16_t sel), x86_load_fs(uint16_t sel),

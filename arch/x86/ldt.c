@@ -163,7 +163,7 @@ void x86_descriptor_fault(struct vcpu *v, uint64_t va)
         uint64_t guest_va = v->arch.ldt_base + offset;
 
         if (x86_guest_address(guest_va))
-            x86_inject_page_fault(v, guest_va, v->arch.kernel_mode ? 0 : 4);
+            x86_inject_page_fault(v, x86_guest_regs(), guest_va, v->arch.kernel_mode ? 0 : 4);
         else
             x86_inject(v, VEC_GP, true, (offset & ~7u) | SELECTOR_LDT);
     }

@@ -8,11 +8,18 @@
 
 #include "arch/x86/layout.h"
 
-/* Offsets for the SYSCALL stubs; checked below. */
+/* Offsets for assembly; checked below. */
 #define PCPU_GUEST_RSP       0
 #define PCPU_STACK_TOP       8
 #define PCPU_SYSCALL_ENTRY   16
 #define PCPU_SYSCALL32_ENTRY 24
+#define PCPU_CURRENT         32
+#define PCPU_ROOT            40
+#define PCPU_TLB_NOTED       48
+#define PCPU_ACCESS_RETRIES  56
+#define PCPU_RESCHED         60
+
+#define ACCESS_RETRIES 128 /* see x86_access_begin() */
 
 #ifndef __ASSEMBLER__
 
@@ -39,18 +46,18 @@ struct pcpu {
     void (*syscall_entry)(void);
     void (*syscall32_entry)(void);
 
-    unsigned id;
-    uint32_t apic_id;
-    volatile bool resched;  /* arch_request_resched(): written by others, cleared here */
-    volatile bool in_panic; /* this pCPU is printing its last words */
-
     /* The vCPU whose state is loaded here, NULL when idle: arch_vcpu_load() sets it. */
     struct vcpu *current;
-    struct vcpu *fpu_owner; /* whose FPU registers are live here */
-    uint64_t root;          /* the machine address in CR3 */
-
-    uint64_t timer_deadline; /* ns; UINT64_MAX: off */
+    uint64_t root;           /* the machine address in CR3 */
+    uint64_t *tlb_noted;     /* where this pCPU notes its flushes (mm/tlb.h) */
     unsigned access_retries; /* faults that the access under way may still have (uaccess.h) */
+    volatile bool resched;   /* arch_request_resched(): written by others, cleared here */
+    volatile bool in_panic;  /* this pCPU is printing its last words */
+
+    unsigned id;
+    uint32_t apic_id;
+    struct vcpu *fpu_owner;  /* whose FPU registers are live here */
+    uint64_t timer_deadline; /* ns; UINT64_MAX: off */
 
     uint64_t *desc_l1;   /* page-table entries of the descriptor window (desc.c) */
     unsigned ldt_loaded; /* entries of the LDT in LDTR, 0: none */
@@ -58,10 +65,17 @@ struct pcpu {
     struct x86_tss tss;
 };
 
-_Static_assert(offsetof(struct pcpu, guest_rsp) == PCPU_GUEST_RSP, "SYSCALL stub");
-_Static_assert(offsetof(struct pcpu, stack_top) == PCPU_STACK_TOP, "SYSCALL stub");
-_Static_assert(offsetof(struct pcpu, syscall_entry) == PCPU_SYSCALL_ENTRY, "SYSCALL stub");
-_Static_assert(offsetof(struct pcpu, syscall32_entry) == PCPU_SYSCALL32_ENTRY, "SYSCALL stub");
+#define PCPU_OFFSET(member, value) \
+    _Static_assert(offsetof(struct pcpu, member) == (value), "known to assembly")
+PCPU_OFFSET(guest_rsp, PCPU_GUEST_RSP);
+PCPU_OFFSET(stack_top, PCPU_STACK_TOP);
+PCPU_OFFSET(syscall_entry, PCPU_SYSCALL_ENTRY);
+PCPU_OFFSET(syscall32_entry, PCPU_SYSCALL32_ENTRY);
+PCPU_OFFSET(current, PCPU_CURRENT);
+PCPU_OFFSET(root, PCPU_ROOT);
+PCPU_OFFSET(tlb_noted, PCPU_TLB_NOTED);
+PCPU_OFFSET(access_retries, PCPU_ACCESS_RETRIES);
+PCPU_OFFSET(resched, PCPU_RESCHED);
 _Static_assert(sizeof(struct x86_tss) == 104, "Intel SDM");
 _Static_assert(sizeof(struct pcpu) <= 4096, "one page of the area");
 

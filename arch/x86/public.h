@@ -32,8 +32,8 @@ struct callback {
 #define LDT_PAGES       16
 
 struct arch_vcpu {
-    struct regs regs;   /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
     bool kernel_mode;   /* guest kernel or guest user */
+    struct regs regs;   /* while it runs: in the frame on its pCPU's stack, see x86_vcpu_regs() */
     uint64_t kernel_sp; /* stack_switch */
     uint16_t kernel_ss;
     uint64_t fs_base, gs_base_kernel, gs_base_user; /* saved while off a pCPU */

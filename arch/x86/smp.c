@@ -32,7 +32,8 @@
 extern const char syscall_stub[];
 extern const char trampoline_start[], trampoline_end[], trampoline_gdt_base[], trampoline_far[],
     trampoline_root_address[], trampoline_stack[], trampoline_entry[];
-void syscall_entry(void), syscall32_entry(void); /* entry.S */
+void syscall_entry(void), syscall32_entry(void);              /* entry.S */
+void syscall_fast_entry(void), syscall_fast_entry_smap(void); /* fastpath.S */
 
 static uint64_t online; /* atomic: bit per pCPU */
 static unsigned online_count;
@@ -79,6 +80,7 @@ long pcpu_area_create(unsigned id, uint32_t apic_id)
 {
     uint64_t base = LAYOUT_PCPU + (uint64_t)id * PCPU_AREA_SIZE;
     struct pcpu *p = pcpu_of(id);
+    char off[8];
 
     if (x86_map(base, (maddr_t)syscall_stub - LAYOUT_IMAGE_BASE, PAGE_SIZE, 0))
         return -XEN_ENOMEM;
@@ -90,6 +92,9 @@ long pcpu_area_create(unsigned id, uint32_t apic_id)
     p->apic_id = apic_id;
     p->stack_top = base + PCPU_AREA_STACK_TOP;
     p->syscall_entry = syscall_entry;
+    if (!boot_option("fastpath", off, sizeof off) || strcmp(off, "off") != 0)
+        p->syscall_entry = cpu.smap ? syscall_fast_entry_smap : syscall_fast_entry;
+    p->tlb_noted = &tlb_pcpu[id].noted;
     p->syscall32_entry = syscall32_entry;
     p->timer_deadline = ~0UL;
     p->tss.rsp[0] = p->stack_top;

@@ -12,13 +12,15 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/pcpu.h"
+#include "arch/x86/uaccess.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
 #include "mm/tlb.h"
 
-#define PF_WRITE    2u
-#define PF_USER     4u
-#define PF_RESERVED 8u
+#define PF_PRESENT 1u
+#define PF_WRITE   2u
+#define PF_USER    4u
+#define PF_FETCH   16u
 
 struct extable_entry {
     uint64_t fault, fixup;
@@ -121,35 +123,61 @@ static void own_exception(struct regs *r)
                    r->error, x86_read_cr2());
 }
 
-static void guest_page_fault(struct vcpu *v, struct regs *r)
+static __attribute__((noinline)) void shadows_fault(struct vcpu *v, struct regs *r, uint64_t va)
 {
-    struct fault_info info;
-    uint64_t va = x86_read_cr2();
     uint32_t error = (uint32_t)r->error;
+    struct fault_info info;
 
-    if (!x86_guest_address(va)) {
-        /* The processor's own look at a descriptor faults in our hole without U. */
-        if (!(error & PF_USER)) {
-            x86_descriptor_fault(v, va);
-            return;
-        }
-        x86_inject_page_fault(v, va, (error & PF_WRITE) | (v->arch.kernel_mode ? 0 : PF_USER));
-        return;
-    }
     switch (shadow_fault(v->domain->paging, &v->paging, va, error, &info)) {
     case FAULT_RETRY:
         return;
     case FAULT_GUEST:
-        x86_inject_page_fault(v, va, info.guest_error);
+        x86_inject_page_fault(v, r, va, info.guest_error);
         return;
     case FAULT_STORE:
         if (!x86_table_store(v, r, &info))
-            x86_inject_page_fault(v, va, 3u | (v->arch.kernel_mode ? 0 : PF_USER));
+            x86_inject_page_fault(v, r, va, 3u | (v->arch.kernel_mode ? 0 : PF_USER));
         return;
     case FAULT_CRASH:
         domain_crash(v->domain, "%s, at address %lx", info.why, va);
         return;
     }
+}
+
+static inline void guest_page_fault(struct vcpu *v, struct regs *r)
+{
+    uint64_t va = x86_read_cr2();
+    uint32_t error = (uint32_t)r->error;
+    uint32_t absent = (error & (PF_WRITE | PF_FETCH)) | (v->arch.kernel_mode ? 0 : PF_USER);
+
+    if (!x86_guest_range(va, 1)) {
+        /* The processor's own look at a descriptor faults in our hole without U. */
+        if (error & PF_USER)
+            x86_inject_page_fault(v, r, va, absent & ~PF_FETCH);
+        else
+            x86_descriptor_fault(v, va);
+    } else if (!(error & PF_PRESENT) && shadow_fault_is_guests(v->domain->paging, &v->paging, va)) {
+        x86_inject_page_fault(v, r, va, absent);
+    } else {
+        shadows_fault(v, r, va);
+    }
+}
+
+/* From entry.S, like trap_dispatch(): page faults are the most frequent exception by far. */
+void page_fault_dispatch(struct regs *r);
+void page_fault_dispatch(struct regs *r)
+{
+    struct pcpu *p = this_pcpu();
+    struct vcpu *v = p->current;
+
+    x86_user_access_end();
+    if (!x86_from_guest(r)) {
+        own_exception(r);
+        return;
+    }
+    guest_page_fault(v, r);
+    if (!x86_guest_exit_idle(p, v))
+        x86_guest_exit();
 }
 
 static void guest_exception(struct vcpu *v, struct regs *r)
@@ -197,9 +225,7 @@ void trap_dispatch(struct regs *r)
         return;
     }
     v = p->current;
-    if (r->vector == VEC_PF)
-        guest_page_fault(v, r);
-    else if (r->vector < 32)
+    if (r->vector < 32)
         guest_exception(v, r);
     else if (r->vector != VECTOR_NONE)
         apic_interrupt((unsigned)r->vector);

@@ -41,7 +41,6 @@ static inline bool x86_guest_range(uint64_t va, size_t bytes)
  * protection. A guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it
  * must not keep this pCPU here, with interrupts off.
  */
-#define ACCESS_RETRIES 128
 
 static inline void x86_access_begin(size_t bytes)
 {

@@ -169,7 +169,7 @@ static inline void load_cr3(maddr_t root)
 
     p->root = root;
     x86_write_cr3(root);
-    tlb_flush_end(p->id, began);
+    tlb_flush_end(p->id, began); /* fastpath.S does the same */
 }
 
 bool arch_root_load(struct vcpu *v)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every toy guest, with 1, 2 and 4 pCPUs; and the same ELF and disk through GRUB's ISO."""
+import re
 import struct
 
 import pytest
@@ -31,6 +32,25 @@ def test_all_guests(boot, disk, cpus):
         shell_session(m)
         assert "hello: tick" in m.run("console --log hello")
         assert m.poweroff() == 0
+
+
+def test_fast_paths_change_nothing(boot, disk):
+    """What guests print is the same with the assembly of arch/x86/fastpath.S and with its reference in C."""
+    said = {}
+    for fast in ("on", "off"):
+        with boot(disk=disk, cpus=2, append=f"fastpath={fast}") as m:
+            m.wait_prompt()
+            for name in ("rtcheck", "smp", "shell"):
+                m.send(f"create -c {name}\r")
+                if name == "shell":
+                    shell_session(m)
+                else:
+                    m.expect(rf"{name}: .* ok")
+                    m.wait_prompt()
+            text = m.run("console --log rtcheck") + m.run("console --log shell")
+            said[fast] = re.sub(r"domain \d+|\d+ (us|ms|ns|KiB|s)\b", "N", text)
+            assert m.poweroff() == 0
+    assert said["on"] == said["off"] and "checks ok" in said["on"]
 
 
 def shell_session(m):
