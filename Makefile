@@ -150,12 +150,15 @@ test-long:
 	@$(MAKE) -s --no-print-directory all iso
 	$(PYTHON) -m pytest tests/boot -m long --junitxml=$(OUT)/junit-long.xml
 
-# Random work at domain 0's prompt, on 1, 2 and 4 pCPUs in turn; a failing seed is printed.
-SEED    ?=
-MINUTES ?= 10
+# The model of the shadow page tables, with another seed each time; then random work at domain 0's prompt, on 1, 2 and 4 pCPUs
+# in turn. A failing seed is printed.
+SEED         ?=
+MINUTES      ?= 10
+SHADOW_STEPS ?= 30000000
 soak:
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all build/unit/shadow_random
+	build/unit/shadow_random $(or $(SEED),$(shell date +%s)) $(SHADOW_STEPS)
 	$(PYTHON) tests/soak/soak.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
 lint:
@@ -174,7 +177,8 @@ help:
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
-	@echo "make soak         random work at the prompt, MINUTES=$(MINUTES) of it; SEED=N to repeat one"
+	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
+	@echo "                  MINUTES=$(MINUTES) of it; SEED=N to repeat one"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"

@@ -140,7 +140,8 @@ WEAK void arch_tlb_flush_all(void)
 
 WEAK void arch_tlb_flush_va(uint64_t va)
 {
-    (void)va;
+    if (fake.on_flush_va)
+        fake.on_flush_va(fake.pcpu, va);
 }
 
 WEAK void arch_root_init(uint64_t *root_l4)

@@ -19,8 +19,9 @@ struct fake_machine {
     uint64_t now_ns; /* arch_time_ns() */
     uint64_t frames; /* machine frames 0 .. frames - 1; frame 0 is never RAM */
     unsigned flushes[PCPU_MAX], ipis[PCPU_MAX], rescheds[PCPU_MAX];
-    uint64_t timer[PCPU_MAX];        /* deadline programmed last */
-    void (*on_flush)(unsigned pcpu); /* a pCPU dropped all its translations */
+    uint64_t timer[PCPU_MAX];                        /* deadline programmed last */
+    void (*on_flush)(unsigned pcpu);                 /* a pCPU dropped all its translations */
+    void (*on_flush_va)(unsigned pcpu, uint64_t va); /* those of one page */
     unsigned log_lines;
 };
 extern struct fake_machine fake;

@@ -59,6 +59,15 @@ static void cpu_flush(unsigned pcpu)
     memset(cpus[pcpu].psc, 0, sizeof cpus[pcpu].psc);
 }
 
+/* INVLPG: the page's translation and all paging-structure caches (SDM vol. 3, 4.10.4.1). */
+static void cpu_flush_va(unsigned pcpu, uint64_t va)
+{
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if (cpus[pcpu].tlb[i].page == (va & PAGE_MASK))
+            cpus[pcpu].tlb[i].valid = false;
+    memset(cpus[pcpu].psc, 0, sizeof cpus[pcpu].psc);
+}
+
 static bool forget(void)
 {
     return w.no_cache || (w.evict && w.evict());
@@ -86,6 +95,7 @@ void world_start(unsigned pool)
     memset(cpus, 0, sizeof cpus);
     w = (struct world){.frames_before = frame_free_count(), .heap_before = heap_used_bytes()};
     fake.on_flush = cpu_flush;
+    fake.on_flush_va = cpu_flush_va;
     w.p = make_domain(1, pool);
     w.other = make_domain(2, 64);
     w.p->pcpus = (1UL << VCPUS) - 1;
@@ -350,19 +360,25 @@ void check_cached(void)
                 check_translation(paging_of(i), &cpus[i].tlb[n]);
 }
 
-void check_flushed(unsigned vcpu)
+static void check_fresh(unsigned vcpu, const struct tlb_entry *e)
+{
+    struct reference r = reference_walk(vcpu, e->page);
+
+    if (!r.present || r.hole ||
+        p2m_lookup(paging_of(vcpu), gfn_of(r.gfn)).mfn.n != (e->entry & PTE_ADDR) >> PAGE_SHIFT)
+        fail_msg("flush: %lx is cached against the guest's tables", e->page);
+    if (((e->entry & RW) && !r.writable) || (!(e->entry & NX) && !r.executable))
+        fail_msg("flush: %lx is cached with rights that it lost", e->page);
+}
+
+void check_flushed(unsigned vcpu, vaddr_t va)
 {
     for (unsigned n = 0; n < TLB_SIZE; n++) {
         const struct tlb_entry *e = &cpus[vcpu].tlb[n];
-        struct reference r;
         if (!e->valid || (va_slot(e->page, 4) >= HOLE_FIRST && va_slot(e->page, 4) <= HOLE_LAST))
             continue;
-        r = reference_walk(vcpu, e->page);
-        if (!r.present || r.hole ||
-            p2m_lookup(paging_of(vcpu), gfn_of(r.gfn)).mfn.n != (e->entry & PTE_ADDR) >> PAGE_SHIFT)
-            fail_msg("flush: %lx is cached against the guest's tables", e->page);
-        if (((e->entry & RW) && !r.writable) || (!(e->entry & NX) && !r.executable))
-            fail_msg("flush: %lx is cached with rights that it lost", e->page);
+        if (va == ALL_ADDRESSES || e->page == (va & PAGE_MASK))
+            check_fresh(vcpu, e);
     }
 }
 

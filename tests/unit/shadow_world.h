@@ -104,8 +104,10 @@ void check_entry(uint64_t table, unsigned slot);
 /* No cached translation lets anybody write a table (S4), a clean frame or a shared one, or see what
  * a gfn had before copy-on-write. */
 void check_cached(void);
-/* After a flush that the guest asked for: nothing is cached that its tables do not allow. */
-void check_flushed(unsigned vcpu);
+/* After a flush that the guest asked for, of one page or all: nothing is cached that its tables do
+ * not allow. */
+#define ALL_ADDRESSES (~0UL)
+void check_flushed(unsigned vcpu, vaddr_t va);
 
 /* One access, with its outcome and check_world() after it; by vCPU 0 where none is named. */
 void expect_ok(unsigned vcpu, vaddr_t va, enum access how, uint64_t gfn);

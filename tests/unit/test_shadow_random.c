@@ -180,6 +180,9 @@ static void op_famine(void)
 
 /* ---- operations ---- */
 
+/* What went well: tried again, by the same and by other vCPUs, it meets what their caches kept. */
+static vaddr_t went_well[6];
+
 /* A frame that is followed as a table of level 1 and nothing else just now, if there is one. */
 static uint64_t followed_l1(void)
 {
@@ -207,6 +210,32 @@ static long request(uint64_t table, unsigned slot, uint64_t entry, unsigned flag
         plain++;
     paging_unlock(w.p);
     return rc;
+}
+
+/* update_va_mapping: the entry that maps an address in the kernel's tables. */
+static void op_update_va(void)
+{
+    unsigned vcpu = rnd(VCPUS), offset = 0;
+    vaddr_t va = one_in(2) ? went_well[rnd(6)] : any_va();
+    uint64_t entry, before = 0;
+    gfn_t table;
+    long rc;
+
+    paging_lock(w.p);
+    bool found = shadow_find_l1(w.p, &w.v[vcpu], va, &table, &offset) == 0;
+    entry = entry_for(found ? table.n : 0);
+    if (found)
+        before = peek(table.n, offset / 8);
+    rc = shadow_update_va(w.p, &w.v[vcpu], va, entry);
+    paging_unlock(w.p);
+    if (!found) {
+        assert_int_equal(rc, -XEN_EINVAL);
+        return;
+    }
+    assert_int_equal(peek(table.n, offset / 8), rc ? before : entry);
+    wrote(w.p, table.n);
+    check_entry(table.n, offset / 8);
+    check_walk(vcpu, va);
 }
 
 static void op_update(void)
@@ -392,9 +421,6 @@ static const uint64_t *shared_content(unsigned vcpu, vaddr_t va, uint64_t *gfn)
     memcpy(content, memory_of(paging_of(vcpu), ref.gfn), PAGE_SIZE);
     return content;
 }
-
-/* What went well: tried again, by the same and by other vCPUs, it meets what their caches kept. */
-static vaddr_t went_well[6];
 
 static void op_access(void)
 {
@@ -614,23 +640,30 @@ static void op_hints(void)
 
 static void op_flush(void)
 {
-    unsigned vcpu = any_vcpu(), mask = rnd(1U << VCPUS);
+    unsigned vcpu = any_vcpu(), mask = 1U << vcpu;
     struct paging *p = paging_of(vcpu);
+    vaddr_t va = ALL_ADDRESSES;
 
     fake.pcpu = vcpu;
     if (one_in(4))
         arch_tlb_flush_all();
     paging_lock(p);
-    if (one_in(2)) {
+    switch (rnd(4)) {
+    case 0:
         shadow_flush_local(p);
-        mask = 1U << vcpu;
-    } else {
+        break;
+    case 1:
+        va = went_well[rnd(6)];
+        shadow_flush_va_local(p, va);
+        break;
+    default:
+        mask = rnd(1U << VCPUS);
         shadow_flush_mask(p, mask);
     }
     paging_unlock(p);
     for (unsigned i = 0; i < ALL_VCPUS; i++)
         if ((mask & 1U << i) && paging_of(i) == p && w.running[i])
-            check_flushed(i);
+            check_flushed(i, va);
 }
 
 static void op_va(void)
@@ -797,9 +830,10 @@ static const struct {
     void (*run)(void);
     unsigned weight;
 } ops[] = {
-    {op_access, 600}, {op_update, 300}, {op_root, 40},   {op_balloon, 20}, {op_hold, 20},
-    {op_lend, 10},    {op_foreign, 30}, {op_grant, 20},  {op_hints, 20},   {op_flush, 30},
-    {op_va, 30},      {op_share, 30},   {op_unshare, 6}, {op_log, 8},      {op_famine, 1},
+    {op_access, 600}, {op_update, 250}, {op_update_va, 50}, {op_root, 40},
+    {op_balloon, 20}, {op_hold, 20},    {op_lend, 10},      {op_foreign, 30},
+    {op_grant, 20},   {op_hints, 20},   {op_flush, 30},     {op_va, 30},
+    {op_share, 30},   {op_unshare, 6},  {op_log, 8},        {op_famine, 1},
 };
 #define OPS (sizeof ops / sizeof ops[0])
 
