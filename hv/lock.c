@@ -27,10 +27,17 @@ static void check_order(const struct spinlock *l, unsigned first)
     }
 }
 
+/*
+ * Most locks are held for less than a microsecond, which is about what relaxing costs: an emulator
+ * leaves its fast loop at a `pause`. So the first looks are plain ones.
+ */
+#define SPINS 256
+
 void spin_wait(struct spinlock *l, uint16_t ticket)
 {
-    while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
-        arch_cpu_relax();
+    for (unsigned looks = 0; __atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket; looks++)
+        if (looks >= SPINS)
+            arch_cpu_relax();
 }
 
 static void note_taken(struct spinlock *l)

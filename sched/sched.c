@@ -38,11 +38,32 @@ static struct sched_pcpu {
     bool yielded;         /* by `current`, since it was chosen */
     uint64_t idle_ns, idle_since;
     struct timer quantum;
+    uint64_t told; /* pCPUs that shall pick again: told so once this one has released the lock */
 } pcpus[PCPU_MAX];
 
 static struct vcpu *vcpu_of(struct wfq_entity *e)
 {
     return (struct vcpu *)((char *)e - offsetof(struct vcpu, sched.wfq));
+}
+
+/* ---- the lock ---- */
+
+/* The pCPU shall pick again (lock held). */
+static void tell(unsigned pcpu)
+{
+    pcpus[arch_pcpu_id()].told |= 1UL << pcpu;
+}
+
+/* Interrupts are sent without the lock: one takes longer than all that is done under it. */
+static void unlock(void)
+{
+    struct sched_pcpu *c = &pcpus[arch_pcpu_id()];
+    uint64_t told = c->told;
+
+    c->told = 0;
+    spin_unlock(&lock);
+    for (; told; told &= told - 1)
+        arch_request_resched((unsigned)__builtin_ctzll(told));
 }
 
 /* ---- run states (lock held) ---- */
@@ -73,7 +94,7 @@ static void kick_for(struct vcpu *v, uint64_t now, bool waking)
 {
     int pcpu = wfq_place(&queue, &v->sched.wfq, now, waking);
     if (pcpu >= 0)
-        arch_request_resched((unsigned)pcpu);
+        tell((unsigned)pcpu);
 }
 
 /* After a change of up, blocked or pause_count. */
@@ -84,7 +105,7 @@ static void settle(struct vcpu *v)
 
     if (s->wfq.state == WFQ_RUNNING) {
         if (!runnable(s))
-            arch_request_resched(s->wfq.pcpu);
+            tell(s->wfq.pcpu);
         return;
     }
     enter_state(s, state_off_pcpu(s), now);
@@ -104,10 +125,9 @@ static void quantum_over(void *arg)
     arch_request_resched(arch_pcpu_id());
 }
 
-static void resched_all(void)
+static void tell_all(void)
 {
-    for (uint64_t m = queue.online; m; m &= m - 1)
-        arch_request_resched((unsigned)__builtin_ctzl(m));
+    pcpus[arch_pcpu_id()].told |= queue.online;
 }
 
 /* A new period of budgets: whoever idles looks again; the others do at the end of their quanta,
@@ -117,8 +137,8 @@ static void release_capped(void *arg)
     (void)arg;
     spin_lock(&lock);
     wfq_release(&queue, arch_time_ns());
-    resched_all();
-    spin_unlock(&lock);
+    tell_all();
+    unlock();
 }
 
 void sched_init(void)
@@ -135,7 +155,7 @@ void sched_pcpu_init(void)
     timer_init(&c->quantum, quantum_over, NULL);
     spin_lock(&lock);
     wfq_pcpu_online(&queue, arch_pcpu_id());
-    spin_unlock(&lock);
+    unlock();
 }
 
 void sched_vcpu_init(struct vcpu *v)
@@ -154,7 +174,7 @@ void sched_vcpu_remove(struct vcpu *v)
     spin_lock(&lock);
     v->sched.up = false;
     settle(v);
-    spin_unlock(&lock);
+    unlock();
     sched_wait_off_pcpu(v);
 }
 
@@ -165,7 +185,7 @@ void sched_vcpu_up(struct vcpu *v)
     spin_lock(&lock);
     v->sched.up = true;
     settle(v);
-    spin_unlock(&lock);
+    unlock();
 }
 
 void sched_vcpu_down(struct vcpu *v)
@@ -173,7 +193,7 @@ void sched_vcpu_down(struct vcpu *v)
     spin_lock(&lock);
     v->sched.up = false;
     settle(v);
-    spin_unlock(&lock);
+    unlock();
 }
 
 /*
@@ -185,7 +205,7 @@ static void mark_blocked(struct vcpu *v)
 {
     spin_lock(&lock);
     __atomic_store_n(&v->sched.blocked, true, __ATOMIC_RELAXED);
-    spin_unlock(&lock);
+    unlock();
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     arch_request_resched(arch_pcpu_id());
 }
@@ -212,7 +232,7 @@ void sched_wake(struct vcpu *v)
     spin_lock(&lock);
     __atomic_store_n(&v->sched.blocked, false, __ATOMIC_RELAXED);
     settle(v);
-    spin_unlock(&lock);
+    unlock();
 }
 
 void sched_kick(struct vcpu *v)
@@ -227,12 +247,18 @@ void sched_kick(struct vcpu *v)
         arch_send_ipi(pcpu, IPI_RESCHED);
 }
 
+/*
+ * Guests that poll yield without end: while nobody waits they stay off the lock, which the wake-up
+ * of whom they wait for needs. Who is queued right after the look has this pCPU pick again.
+ */
 void sched_yield_current(void)
 {
     unsigned pcpu = arch_pcpu_id();
 
-    pcpus[pcpu].yielded = true;
-    arch_request_resched(pcpu);
+    if (wfq_somebody_waits(&queue)) {
+        pcpus[pcpu].yielded = true;
+        arch_request_resched(pcpu);
+    }
 }
 
 void sched_pause(struct vcpu *v)
@@ -240,7 +266,7 @@ void sched_pause(struct vcpu *v)
     spin_lock(&lock);
     v->sched.pause_count++;
     settle(v);
-    spin_unlock(&lock);
+    unlock();
 }
 
 void sched_unpause(struct vcpu *v)
@@ -249,7 +275,7 @@ void sched_unpause(struct vcpu *v)
     ASSERT(v->sched.pause_count > 0);
     v->sched.pause_count--;
     settle(v);
-    spin_unlock(&lock);
+    unlock();
 }
 
 /* The caller saw to it that v may not run: once it is off the policy's list of running ones it
@@ -263,14 +289,23 @@ void sched_wait_off_pcpu(struct vcpu *v)
 
 /* ---- the choice and the switch ---- */
 
-static void set_timers(struct sched_pcpu *c, const struct wfq_pcpu *p)
+/* When this pCPU must pick again (lock held). */
+static uint64_t quantum_end(const struct wfq_pcpu *p)
+{
+    return p->running && p->slice != WFQ_NO_LIMIT ? p->since + p->slice : WFQ_NO_LIMIT;
+}
+
+static void set_quantum(struct sched_pcpu *c, uint64_t end)
+{
+    if (end != WFQ_NO_LIMIT || timer_is_set(&c->quantum))
+        timer_set(&c->quantum, end);
+}
+
+/* One timer for all pCPUs, so the lock is held; there is something to set with caps only. */
+static void set_release(void)
 {
     uint64_t release = wfq_release_time(&queue);
 
-    if (p->running && p->slice != WFQ_NO_LIMIT)
-        timer_set(&c->quantum, p->since + p->slice);
-    else if (timer_is_set(&c->quantum))
-        timer_set(&c->quantum, WFQ_NO_LIMIT);
     if (release != WFQ_NO_LIMIT &&
         (!timer_is_set(&release_timer) || release_timer.deadline != release))
         timer_set(&release_timer, release);
@@ -320,7 +355,7 @@ struct vcpu *sched_run(void)
     unsigned pcpu = arch_pcpu_id();
     struct sched_pcpu *c = &pcpus[pcpu];
     struct vcpu *prev, *next;
-    uint64_t now, left;
+    uint64_t now, left, quantum;
     int idle;
 
     spin_lock(&lock);
@@ -329,16 +364,18 @@ struct vcpu *sched_run(void)
     left = wfq_min_run_left(&queue, pcpu, now);
     if (prev && left && !c->yielded && runnable(&prev->sched) &&
         (prev->sched.wfq.affinity & (1UL << pcpu))) {
-        timer_set(&c->quantum, now + left);
+        quantum = now + left;
     } else {
         next = choose(pcpu, now);
-        set_timers(c, &queue.pcpu[pcpu]);
+        quantum = quantum_end(&queue.pcpu[pcpu]);
+        set_release();
         if (prev && prev != next && prev->sched.wfq.state == WFQ_QUEUED)
             kick_for(prev, now, false);
         while ((idle = wfq_idle_with_work(&queue)) >= 0)
-            arch_request_resched((unsigned)idle);
+            tell((unsigned)idle);
     }
-    spin_unlock(&lock);
+    unlock();
+    set_quantum(c, quantum);
     if (next != prev)
         switch_vcpus(pcpu, prev, next);
     return next;
@@ -357,9 +394,9 @@ long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
             wfq_set_weight(&d->vcpu[i]->sched.wfq, weight);
     if (d->sched.group.cap != cap) {
         wfq_set_cap(&queue, &d->sched.group, cap, arch_time_ns());
-        resched_all();
+        tell_all();
     }
-    spin_unlock(&lock);
+    unlock();
     return 0;
 }
 
@@ -382,10 +419,10 @@ long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *so
         s->soft_affinity = *soft;
     wfq_set_affinity(&queue, &s->wfq, s->hard_affinity, s->soft_affinity, arch_time_ns());
     if (s->wfq.state == WFQ_RUNNING)
-        arch_request_resched(s->wfq.pcpu);
+        tell(s->wfq.pcpu);
     else if (s->wfq.state == WFQ_QUEUED)
         kick_for(v, arch_time_ns(), true);
-    spin_unlock(&lock);
+    unlock();
     return 0;
 }
 
@@ -402,7 +439,7 @@ uint64_t sched_cpu_time(struct vcpu *v)
 
     spin_lock(&lock);
     ns = time_in(&v->sched, RUNSTATE_running, arch_time_ns());
-    spin_unlock(&lock);
+    unlock();
     return ns;
 }
 
@@ -417,7 +454,7 @@ void sched_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
     out->state_entry_time = v->sched.state_since_ns;
     for (int i = 0; i < 4; i++)
         out->time[i] = time_in(&v->sched, i, now);
-    spin_unlock(&lock);
+    unlock();
 }
 
 uint64_t sched_idle_time(unsigned pcpu)
@@ -429,6 +466,6 @@ uint64_t sched_idle_time(unsigned pcpu)
     ns = pcpus[pcpu].idle_ns;
     if (!pcpus[pcpu].current && now > pcpus[pcpu].idle_since)
         ns += now - pcpus[pcpu].idle_since;
-    spin_unlock(&lock);
+    unlock();
     return ns;
 }

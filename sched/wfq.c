@@ -58,15 +58,19 @@ static void heap_down(struct wfq *q, uint32_t slot, struct wfq_entity *e)
 
 static void heap_insert(struct wfq *q, struct wfq_entity *e)
 {
+    uint32_t slot = q->count;
+
     e->state = WFQ_QUEUED;
-    heap_up(q, q->count++, e);
+    __atomic_store_n(&q->count, slot + 1, __ATOMIC_RELAXED);
+    heap_up(q, slot, e);
 }
 
 static void heap_remove(struct wfq *q, struct wfq_entity *e)
 {
     uint32_t slot = e->slot;
-    struct wfq_entity *last = q->heap[--q->count];
+    struct wfq_entity *last = q->heap[q->count - 1];
 
+    __atomic_store_n(&q->count, q->count - 1, __ATOMIC_RELAXED);
     e->slot = NO_SLOT;
     if (last == e)
         return;
@@ -401,6 +405,11 @@ struct wfq_entity *wfq_pick(struct wfq *q, unsigned pcpu, uint64_t now)
     e->state = WFQ_RUNNING;
     e->pcpu = pcpu;
     return e;
+}
+
+bool wfq_somebody_waits(const struct wfq *q)
+{
+    return __atomic_load_n(&q->count, __ATOMIC_RELAXED) > 0;
 }
 
 uint64_t wfq_min_run_left(const struct wfq *q, unsigned pcpu, uint64_t now)

@@ -126,6 +126,8 @@ struct wfq_entity *wfq_pick(struct wfq *q, unsigned pcpu, uint64_t now);
 /* ns that the running one may still go on undisturbed (WFQ_MIN_RUN_NS); 0: may be preempted. */
 uint64_t wfq_min_run_left(const struct wfq *q, unsigned pcpu, uint64_t now);
 
+/* Does anybody wait for a pCPU? Asked without a lock the answer is good for a hint only. */
+bool wfq_somebody_waits(const struct wfq *q);
 /* Which pCPU should pick again because e was queued: an idle one (marked kicked), one whose entity
  * a waking e preempts, or one that runs without a quantum. -1: none, the quanta see to it. */
 int wfq_place(struct wfq *q, const struct wfq_entity *e, uint64_t now, bool waking);

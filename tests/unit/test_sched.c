@@ -30,9 +30,11 @@ static unsigned ipis;
 
 /* ---- the machine ---- */
 
+/* Slow, so not to be called with the lock held: taking it again would wait for ever. */
 void arch_request_resched(unsigned pcpu)
 {
     resched[pcpu] = true;
+    sched_idle_time(0);
 }
 
 void arch_send_ipi(unsigned pcpu, enum ipi ipi)
@@ -659,6 +661,17 @@ static void test_yield(void **state)
     }
 }
 
+/* Who polls while nobody waits stays off the lock. */
+static void test_yield_alone(void **state)
+{
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    run_one(v);
+    fake.pcpu = place_of(v);
+    sched_yield_current();
+    assert_false(resched[fake.pcpu]);
+}
+
 static void test_kick(void **state)
 {
     struct vcpu *v = &vcpu[1][0];
@@ -699,6 +712,7 @@ int main(void)
         CASE(test_shares_and_cap),
         CASE(test_alone_without_quantum),
         CASE(test_yield),
+        CASE(test_yield_alone),
         CASE(test_kick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
