@@ -128,7 +128,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test test-long soak lint help clean
+.PHONY: deps run test test-long soak fuzz lint help clean
 deps:
 	@tests/deps.sh
 
@@ -161,6 +161,12 @@ soak:
 	build/unit/shadow_random $(or $(SEED),$(shell date +%s)) $(SHADOW_STEPS)
 	$(PYTHON) tests/soak/soak.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
+# The hostile guest's hypercalls by chance, against the build with the costly checks, on 1, 2 and 4 pCPUs.
+fuzz:
+	@tests/deps.sh
+	@$(MAKE) --no-print-directory DEBUG=1 all
+	$(PYTHON) tests/fuzz/fuzz.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
+
 lint:
 	@tests/deps.sh clang-format clang-tidy cppcheck
 	@tests/lint.sh
@@ -179,6 +185,7 @@ help:
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
 	@echo "                  MINUTES=$(MINUTES) of it; SEED=N to repeat one"
+	@echo "make fuzz         random hypercalls of a hostile guest, against DEBUG=1; MINUTES=$(MINUTES); SEED=N to repeat one"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"

@@ -28,6 +28,10 @@ extern const struct question disk_questions[];
 /* race.c, race_mem.c: several vCPUs at once. */
 extern const struct question race_questions[];
 extern const struct question race_memory_questions[];
+/* tables.c: frames that are several things at once. */
+extern const struct question table_questions[];
+/* fuzz.c: hypercalls by chance. */
+extern const struct question fuzz_questions[];
 /* review.c: what reading the hypervisor gave cause to ask. */
 extern const struct question review_questions[];
 

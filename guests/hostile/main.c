@@ -37,8 +37,8 @@ uint64_t random64(void)
 }
 
 static const struct question *const lists[] = {
-    cpu_questions,  memory_questions, service_questions,     ring_questions,
-    disk_questions, race_questions,   race_memory_questions, review_questions};
+    cpu_questions,  memory_questions,      service_questions, ring_questions,  disk_questions,
+    race_questions, race_memory_questions, review_questions,  table_questions, fuzz_questions};
 #define LISTS (sizeof lists / sizeof lists[0])
 
 static const struct question *find(const char *name)

@@ -39,6 +39,11 @@ uint64_t race_random(struct racer *r)
     return r->random;
 }
 
+bool race_alone(void)
+{
+    return race.vcpus == 1;
+}
+
 void race_note(struct racer *r, long rc)
 {
     r->done++;
@@ -62,9 +67,12 @@ static void run_one(void *arg)
     __atomic_add_fetch(&race.ended, 1, __ATOMIC_SEQ_CST);
 }
 
-/* race_touch() and race_store() leave the address to go on at in rbx. */
+/* race_touch() and race_store() leave the address to go on at in rbx, a few bytes ahead. A fault
+ * elsewhere is not one that was asked for. */
 static bool skip(struct trap_regs *regs)
 {
+    if (regs->rbx - regs->rip > 32)
+        return false;
     regs->rip = regs->rbx;
     regs->rax = 0;
     return true;

@@ -27,6 +27,8 @@ static inline unsigned race_pick(struct racer *r, unsigned n)
  */
 void race_run(void (*step)(struct racer *r), unsigned steps);
 
+bool race_alone(void); /* one vCPU */
+
 /* Counts a hypercall's result. */
 void race_note(struct racer *r, long rc);
 

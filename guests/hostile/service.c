@@ -13,86 +13,7 @@
 #include <rt/thread.h>
 #include <rt/xenbus.h>
 
-#define FUZZ_CALLS 20000
-
-/* Not asked: what ends or stops this guest by right, and what moves its stack or tables away under
- * it. */
-static bool leave_out(unsigned nr, uint64_t a1)
-{
-    switch (nr) {
-    case __HYPERVISOR_iret:
-    case __HYPERVISOR_set_trap_table:
-    case __HYPERVISOR_set_callbacks:
-    case __HYPERVISOR_callback_op:
-    case __HYPERVISOR_sched_op_compat:
-    case __HYPERVISOR_update_va_mapping:
-    case __HYPERVISOR_set_segment_base:
-        return true;
-    case __HYPERVISOR_vcpu_op:
-        return a1 == VCPUOP_down || a1 == VCPUOP_register_vcpu_info;
-    case __HYPERVISOR_sched_op:
-        return a1 == SCHEDOP_block || a1 == SCHEDOP_poll || a1 == SCHEDOP_shutdown;
-    default:
-        return false;
-    }
-}
-
-/* Arguments point into the first two; results that follow them land in the others. */
-static char page[4][4096] __attribute__((aligned(4096)));
-
-static uint64_t random_arg(void)
-{
-    switch (random64() % 8) {
-    case 0:
-        return random64() % 64;
-    case 1:
-        return (uint64_t)page[0] + random64() % 64 * 8;
-    case 2:
-        return (uint64_t)page[1] - random64() % 64;
-    case 3:
-        return 0xffff800000000000UL + random64() % 0x100000000;
-    case 4:
-        return random64();
-    case 5:
-        return ~0UL - random64() % 4096;
-    case 6:
-        return 0x7ff0; /* DOMID_SELF */
-    default:
-        return 0;
-    }
-}
-
-static void fuzz(void)
-{
-    unsigned refused = 0, calls = 0;
-    unsigned only = (unsigned)start_option_u64("only", 0); /* this call alone */
-    uint64_t a[4];
-    bool trace = start_option_u64("trace", 0); /* one line a call: which one was it? */
-
-    for (; calls < FUZZ_CALLS; calls++) {
-        unsigned nr = (unsigned)(random64() % 64);
-
-        if (only)
-            nr = only;
-        for (unsigned i = 0; i < 4; i++)
-            a[i] = random_arg();
-        if (leave_out(nr, a[0]))
-            continue;
-        for (unsigned i = 0; i < sizeof page; i += 8)
-            *(uint64_t *)((char *)page + i) = random64() % 4 ? 0 : random_arg();
-        if (nr == __HYPERVISOR_multicall || nr == __HYPERVISOR_mmuext_op ||
-            nr == __HYPERVISOR_mmu_update)
-            a[1] %= 4;
-        if (nr == __HYPERVISOR_multicall || nr == __HYPERVISOR_mmuext_op)
-            memset(page, 0x3f, sizeof page); /* no such operation */
-        if (nr == __HYPERVISOR_grant_table_op)
-            a[2] %= 64; /* it writes a status into each element */
-        if (trace)
-            printf("hostile: %u: %u(%lx, %lx, %lx, %lx)\n", calls, nr, a[0], a[1], a[2], a[3]);
-        refused += hypercall_raw(nr, a[0], a[1], a[2], a[3]) < 0;
-    }
-    printf("hostile: %u calls, %u refused\n", calls, refused);
-}
+static char page[4096] __attribute__((aligned(4096)));
 
 static void control(void)
 {
@@ -147,7 +68,6 @@ static void fill_store(void)
 }
 
 const struct question service_questions[] = {
-    {"fuzz", "hypercalls with wild arguments, the same each run", fuzz},
     {"control", "the control domain's hypercalls", control},
     {"flood", "its console, as fast as it can", flood},
     {"forge", "a prompt and terminal control on its console", forge},

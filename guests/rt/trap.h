@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TRAP_SYSCALL 256 /* `syscall` of user mode, as a vector of its own */
-#define TRAP_COUNT   257
+#define TRAP_SYSCALL  256 /* `syscall` of user mode, as a vector of its own */
+#define TRAP_FAILSAFE 258 /* a data selector could not be loaded again, and is null now */
+#define TRAP_COUNT    259 /* 257 is the event upcall, for which nobody registers */
 
 /* What the entry code saves, low address to high; rip to ss are the hypervisor's frame. */
 struct trap_regs {

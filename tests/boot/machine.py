@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A machine under test: QEMU with its serial console, driven as a person at the terminal would."""
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import time
 
 import pexpect
@@ -113,6 +115,15 @@ class Machine:
             if len(words) >= 6:
                 rows[words[0]] = words
         return rows
+
+
+@contextlib.contextmanager
+def copy_of_disk():
+    """domain 0's disk as `make disk` makes it, for one run and nobody else."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = pathlib.Path(folder) / "dom0.img"
+        subprocess.run(["make", "-s", "disk", f"DISK={image}"], check=True, cwd=ROOT)
+        yield image
 
 
 def clean(text):

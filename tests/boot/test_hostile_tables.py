@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""What a frame may be at the same time, and hypercalls by chance: one rule each, and nothing is left behind."""
+import re
+
+import pytest
+
+from test_hostile import ask
+from test_leaks import figures
+
+MACHINE_CPUS = [1, 2]
+SURVIVED = ["ldt", "ldt-gone", "ldt-foreign", "ldt-context", "all-levels", "hole-stores", "pins", "exchange-used",
+            "grant-places"]
+# Accepted at least this often of 100, or a fuzzer tests nothing. What domain 0 alone may do is not here.
+ACCEPTED = {"mmu_update": 10, "mmuext_op": 10, "update_va_mapping": 50, "memory_op": 10, "grant_table_op": 25,
+            "event_channel_op": 25, "multicall": 90, "vcpu_op": 20, "update_descriptor": 15, "set_gdt": 5}
+SEEDS = range(1, 5)
+
+
+@pytest.fixture(scope="module")
+def clean(machine):
+    """The figures once everything has grown to its largest need."""
+    machine.run("create hello name=witness")
+    for name in SURVIVED + ["fuzz times=1000"]:
+        ask(machine, name, vcpus=2)
+    return figures(machine)
+
+
+def audit(machine, before):
+    machine.wait_until(lambda: figures(machine) == before, f"the figures as they were: {before}")
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_survives(machine, clean, name):
+    log, _ = ask(machine, name, vcpus=2)
+    assert f"hostile: {name} survived" in log, log[-3000:]
+    audit(machine, clean)
+
+
+@pytest.mark.parametrize("name", ["balloon-root", "balloon-stack"])
+def test_dies_alone(machine, clean, name):
+    log, dmesg = ask(machine, name)
+    assert "survived" not in log and "crashed" in dmesg
+    audit(machine, clean)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fuzz(machine, clean, seed):
+    """A fixed number of calls, the same ones for each seed: longer and with others by `make fuzz`."""
+    log, _ = ask(machine, f"fuzz seed={seed} times=20000 seconds=600")
+    assert "hostile: fuzz survived" in log, log[-3000:]
+    for name, least in ACCEPTED.items():
+        made, good = map(int, re.search(rf"hostile: {name}: (\d+) made, (\d+) accepted", log).groups())
+        assert good * 100 >= made * least, (name, made, good)
+    audit(machine, clean)
