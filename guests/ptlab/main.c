@@ -7,6 +7,7 @@
  *      way=NAME    one way only: hypercall, store, xchg, cmpxchg, lockand, bts, other
  *      rounds=N    how much work (4)
  *      vcpus=N     how many vCPUs do it (all that it has, 4 at most)
+ *      writable=1  tables are mapped writable for all ways, not for `other` alone
  *      seed=N      another sequence (1); with one vCPU it is the same for every run and way
  *
  * Its last line is `ptlab: done` or, by a panic, what was wrong.
@@ -156,9 +157,8 @@ int main(void)
     vcpus = (unsigned)start_option_u64("vcpus", most);
     vcpus = vcpus < 1 ? 1 : vcpus > most ? most : vcpus;
     probe_init();
-    if (!way_has_shadows()) {
-        hypercall_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables);
-    }
+    /* Without it a store through a read-only entry is this guest's own page fault. */
+    hypercall_vm_assist(VMASST_CMD_enable, VMASST_TYPE_writable_pagetables);
     for (unsigned i = 1; i < vcpus; i++) {
         if (smp_boot_vcpu(i, secondary, &crew[i])) {
             panic("vCPU %u does not start", i);

@@ -96,6 +96,9 @@ extern const char *const way_names[WAYS];
  * and tables are never writable: other levels change by hypercall, and WAY_OTHER cannot be had. */
 bool way_has_shadows(void);
 
+/* Are the tables of this way mapped writable? */
+bool way_writable(enum way way);
+
 /* Sets an entry of a table of this level to `value` by lab->way. The table is pinned or in use. va:
  * an address that it maps in the present space (level 1), 0 if there is none. No flush. */
 void way_set(struct lab *lab, uint64_t *entry, uint64_t value, unsigned level, unsigned long va);

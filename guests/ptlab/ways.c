@@ -23,6 +23,12 @@ bool way_has_shadows(void)
     return known;
 }
 
+/* What is not emulated needs a table that its kernel may write. */
+bool way_writable(enum way way)
+{
+    return way_has_shadows() && (way == WAY_OTHER || start_option_u64("writable", 0));
+}
+
 void way_frame_op(unsigned cmd, const void *page)
 {
     struct mmuext_op op = {.cmd = cmd, .arg1.mfn = virt_to_mfn(page)};
@@ -55,8 +61,7 @@ void way_make_table(const struct lab *lab, uint64_t *page, unsigned level)
     static const unsigned pins[] = {0, MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L2_TABLE,
                                     MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE};
 
-    /* What is not emulated needs a table that its kernel may write. */
-    if (lab->way != WAY_OTHER) {
+    if (!way_writable(lab->way)) {
         remap(page, PTE_P | PTE_A | PTE_NX);
     }
     way_frame_op(pins[level], page);
@@ -232,8 +237,8 @@ void way_set(struct lab *lab, uint64_t *entry, uint64_t value, unsigned level, u
     if (lab->way == WAY_HYPERCALL) {
         lab->changes++;
         by_hypercall(lab, entry, value, va);
-    } else if ((level > 1 && !way_has_shadows()) || (level == 4 && lab->way == WAY_OTHER)) {
-        /* A root that is loaded is needed by the instruction itself. */
+    } else if ((level > 1 && !way_has_shadows()) || (level == 4 && way_writable(lab->way))) {
+        /* The kernel's root is not ours to map writable. */
         by_hypercall(lab, entry, value, 0);
     } else {
         by[lab->way](lab, entry, old, value);
