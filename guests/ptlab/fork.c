@@ -88,8 +88,14 @@ static void space_unlink(struct space *s)
 
 static void go_to(struct family *f, struct space *s)
 {
-    way_frame_op(MMUEXT_NEW_BASEPTR, s ? s->tables[3] : pt_kernel_root());
+    way_frame_op(MMUEXT_NEW_BASEPTR, s->tables[3]);
     f->present = s;
+}
+
+static void go_home(struct family *f)
+{
+    way_frame_op(MMUEXT_NEW_BASEPTR, pt_kernel_root());
+    f->present = NULL;
 }
 
 /* A write to a page that others have too, or had: a copy, or the page itself if nobody is left. */
@@ -256,16 +262,24 @@ void family_storm(struct lab *lab)
     for (unsigned i = 0; i < CHILDREN; i++) {
         bear(lab, &f->children[i]);
         visit(lab, &f->children[i]);
-        go_to(f, i & 1 ? &f->parent : NULL);
+        if (i & 1) {
+            go_to(f, &f->parent);
+        } else {
+            go_home(f);
+        }
     }
     visit(lab, &f->parent);
     for (unsigned i = 0; i < CHILDREN; i++) {
         struct space *child = &f->children[(first + i) % CHILDREN];
 
-        go_to(f, lab_pick(lab, 2) ? &f->parent : NULL);
+        if (lab_pick(lab, 2)) {
+            go_to(f, &f->parent);
+        } else {
+            go_home(f);
+        }
         end(lab, child);
     }
     visit(lab, &f->parent);
-    go_to(f, NULL);
+    go_home(f);
     lab->resolve = NULL;
 }

@@ -6,6 +6,7 @@
  *
  *      way=NAME    one way only: hypercall, store, xchg, cmpxchg, lockand, bts, other
  *      rounds=N    how much work (4)
+ *      steps=N     random changes and accesses of each round (600)
  *      vcpus=N     how many vCPUs do it (all that it has, 4 at most)
  *      writable=1  tables are mapped writable for all ways, not for `other` alone
  *      seed=N      another sequence (1); with one vCPU it is the same for every run and way
@@ -25,13 +26,12 @@
 #include "ptlab.h"
 
 #define VCPUS_MAX   4
-#define STEPS       600 /* of a round */
 #define SHARED_SLOT 64
 #define FIRST_SLOT  66
 
 static struct lab crew[VCPUS_MAX];
 static struct world *shared_world;
-static unsigned vcpus, rounds;
+static unsigned vcpus, rounds, steps;
 static unsigned generation, finished; /* atomic: work begun, and vCPUs that have done theirs */
 static bool over;
 
@@ -62,7 +62,7 @@ void lab_pause(void)
 static void work(struct lab *lab)
 {
     for (unsigned round = 0; round < rounds; round++) {
-        for (unsigned i = 0; i < STEPS; i++) {
+        for (unsigned i = 0; i < steps; i++) {
             world_step(lab, lab_pick(lab, 16) ? lab->world : shared_world);
         }
         world_compare(lab, lab->world);
@@ -154,6 +154,7 @@ int main(void)
     unsigned long pages;
 
     rounds = (unsigned)start_option_u64("rounds", 4);
+    steps = (unsigned)start_option_u64("steps", 600);
     vcpus = (unsigned)start_option_u64("vcpus", most);
     vcpus = vcpus < 1 ? 1 : vcpus > most ? most : vcpus;
     probe_init();

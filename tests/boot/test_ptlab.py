@@ -39,7 +39,7 @@ def ptlab(m, options="", config=""):
     return changes, found
 
 
-@pytest.mark.parametrize("cpus, vcpus", [(1, 1), (1, 4), (2, 2), (4, 4)])
+@pytest.mark.parametrize("cpus, vcpus", [(1, 1), (1, 4), (2, 2), (2, 4)])
 def test_ways(boot, disk, cpus, vcpus):
     with boot(disk=disk, cpus=cpus) as m:
         m.wait_prompt()
@@ -48,6 +48,15 @@ def test_ways(boot, disk, cpus, vcpus):
         # The same work for all; some ways need several changes for one.
         if vcpus == 1:
             assert changes["hypercall"] == changes["store"] == changes["xchg"] == changes["cmpxchg"] // 2
+        assert m.poweroff() == 0
+
+
+def test_four_processors(boot, disk):
+    """All at once; with fewer real processors each flush waits for the host to run the others, so little of it."""
+    with boot(disk=disk, cpus=4) as m:
+        m.wait_prompt()
+        changes, _ = ptlab(m, "way=store rounds=1 steps=100", "vcpus=4")
+        assert changes["store"] > 1000
         assert m.poweroff() == 0
 
 
@@ -115,11 +124,10 @@ def test_fork_benchmark_in_the_smallest_pool(boot, disk):
                    check=True, capture_output=True)
     with boot(disk=disk, cpus=1) as m:
         m.wait_prompt()
-        m.run("create hello name=pv kernel=/boot/pvbench.elf memory=64 shadow_pages=64 on_poweroff=preserve on_crash=preserve")
-        m.wait_until(lambda: "s" in m.domains()["pv"][4], "pvbench has ended", 180)
-        log = m.run("dmesg")
-        assert re.search(r"fork\.total256", log), log[-2000:]
-        assert "-----" not in m.domains()["pv"][4] and "c" not in m.domains()["pv"][4]
+        m.run("create hello name=pv kernel=/boot/pvbench.elf memory=64 shadow_pages=64 on_reboot=preserve on_crash=preserve")
+        log = ended(m, "pv", 180)  # by a reboot, as its way is
+        assert re.search(r"BENCH fork\.total256\.med \d+", log), log[-2000:]
+        assert "BENCH done" in log and "panic" not in log
         assert counters(m, "pv")["pool"] == 64
         assert m.poweroff() == 0
 
@@ -127,8 +135,8 @@ def test_fork_benchmark_in_the_smallest_pool(boot, disk):
 def test_killed_at_random(machine):
     """Whatever it is doing to its tables, everything of it comes back."""
     pick = random.Random(1)
-    for turn in range(14):
-        if turn == 2:  # what grows once has grown
+    for turn in range(24):
+        if turn == 12:  # what grows once has grown: the logs of the dead among it
             before = figures(machine)
         vcpus = pick.choice([1, 2, 4])
         pool = pick.choice([smallest(vcpus), 512])

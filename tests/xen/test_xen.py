@@ -95,6 +95,17 @@ def test_dom0(xen, disk, cpus):
         assert m.poweroff() == 0
 
 
+@pytest.mark.parametrize("vcpus", [1, 2])
+def test_ptlab(xen, vcpus):
+    """Xen lets L1 tables be stored to, and is as exact in everything that the laboratory looks at."""
+    with xen("guests/ptlab.elf", vcpus=vcpus, cpus=vcpus) as m:
+        for way in ["hypercall", "store", "xchg", "cmpxchg", "lockand", "bts"]:
+            assert m.expect([rf"ptlab: way {way}: \d+ changes, \d+ checks, ok", "panic[^\r\n]*"]) == 0
+        assert m.expect([r"ptlab: worst: \d+ instructions, ok", "panic[^\r\n]*"]) == 0
+        m.expect_exact("ptlab: done")
+        wait_halt(m)
+
+
 def test_balloon(xen, disk):
     """Xen takes pages back only from a guest that has unmapped them, and has its own table of who they are."""
     with xen("dom0.elf", cpus=2, disk=disk) as m:
