@@ -98,7 +98,7 @@ def test_dom0(xen, disk, cpus):
 @pytest.mark.parametrize("vcpus", [1, 2])
 def test_ptlab(xen, vcpus):
     """Xen lets L1 tables be stored to, and is as exact in everything that the laboratory looks at."""
-    with xen("guests/ptlab.elf", vcpus=vcpus, cpus=vcpus) as m:
+    with xen(f"guests/ptlab.elf rounds={4 // vcpus ** 2} steps=200", vcpus=vcpus, cpus=vcpus) as m:
         for way in ["hypercall", "store", "xchg", "cmpxchg", "lockand", "bts"]:
             assert m.expect([rf"ptlab: way {way}: \d+ changes, \d+ checks, ok", "panic[^\r\n]*"]) == 0
         assert m.expect([r"ptlab: worst: \d+ instructions, ok", "panic[^\r\n]*"]) == 0
