@@ -59,7 +59,9 @@ extern char *arch_ram;
 bool arch_guest_range(uint64_t va, size_t bytes); /* can they be a guest's? */
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
-bool arch_put_word(uint64_t va, uint64_t value); /* 8 bytes; false: fault */
+/* The same for whole words, quickly; false: fault. */
+bool arch_read_words(uint64_t *dst, uint64_t va, size_t words);
+bool arch_put_word(uint64_t va, uint64_t value);
 
 /* ---- vCPUs (arch/x86/vcpu.c) ---- */
 struct vcpu_guest_context;

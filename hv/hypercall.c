@@ -56,14 +56,18 @@ const struct hypercall_entry hypercall_table[HYPERCALL_COUNT] = {
 };
 
 /* The clock starts at the first look: short hypercalls never look, so they pay nothing for it. */
-bool hypercall_preempt(void)
+bool hypercall_preempt_vcpu(struct vcpu *v)
 {
-    struct vcpu *v = current_vcpu();
     uint64_t now = arch_ticks();
 
     if (!v->hypercall_since)
         v->hypercall_since = now;
     return now - v->hypercall_since > HYPERCALL_BUDGET_US * arch_ticks_per_us;
+}
+
+bool hypercall_preempt(void)
+{
+    return hypercall_preempt_vcpu(current_vcpu());
 }
 
 uint64_t hypercall_allowed(bool privileged)
@@ -99,7 +103,7 @@ static long run_member(struct vcpu *v, uint64_t va, uint32_t i)
     struct member m;
     long result;
 
-    if (guest_read(&m, va, sizeof m))
+    if (guest_read_struct(&m, va))
         return refuse(v->domain, -XEN_EFAULT, "multicall entry %u at %lx", i, va);
     m.call.nr = m.op;
     if (m.op == __HYPERVISOR_multicall || m.op == __HYPERVISOR_iret)
@@ -136,7 +140,7 @@ long hypercall_multicall(struct vcpu *v, struct hypercall *call)
             return result;
         if (v->domain->is_shut_down)
             return 0;
-        if (done + 1 < count && hypercall_preempt()) {
+        if (done + 1 < count && hypercall_preempt_vcpu(v)) {
             done++;
             break;
         }

@@ -51,6 +51,7 @@ static inline void hypercall_started(struct vcpu *v)
 }
 /* Has this pCPU spent its budget inside the hypervisor, or is somebody waiting? */
 bool hypercall_preempt(void);
+bool hypercall_preempt_vcpu(struct vcpu *v); /* the running one */
 
 /* Handlers, by file. */
 #define DECLARE_HYPERCALL(name) long hypercall_##name(struct vcpu *v, struct hypercall *call)

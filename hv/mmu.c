@@ -161,10 +161,10 @@ static long update_single(struct vcpu *v, uint64_t va)
     struct mmu_update u;
     long err;
 
-    if (guest_read(&u, va, sizeof u))
+    if (guest_read_struct(&u, va))
         return refuse(d, -XEN_EFAULT, "mmu_update request at %lx", va);
     paging_lock(d->paging);
-    err = shadow_update_plain(d->paging, &u, 1) ? 0 : update_own(d, &u);
+    err = shadow_update_one(d->paging, &u) ? 0 : update_own(d, &u);
     paging_unlock(d->paging);
     v->count.updates += !err;
     return err;
@@ -444,7 +444,9 @@ long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
 
     if (!is_single(call))
         return extended_many(v, call);
-    if (guest_read(&op, call->arg[0], sizeof op))
+    if (guest_read_struct(&op, call->arg[0]))
         return refuse(v->domain, -XEN_EFAULT, "mmuext_op at %lx", call->arg[0]);
+    if (op.cmd == MMUEXT_NEW_BASEPTR || op.cmd == MMUEXT_NEW_USER_BASEPTR)
+        return new_root(v, gfn_of(op.arg1.mfn), op.cmd == MMUEXT_NEW_USER_BASEPTR);
     return extended_op(v, v->domain, &op);
 }

@@ -25,6 +25,15 @@ static inline long guest_write(uint64_t guest_va, const void *src, size_t bytes)
     return arch_copy_to_guest(guest_va, src, bytes) ? -XEN_EFAULT : 0;
 }
 
+/* A structure of whole words, known to the compiler. */
+#define guest_read_struct(item, guest_va)                                                  \
+    (__extension__({                                                                       \
+        _Static_assert(sizeof *(item) % sizeof(uint64_t) == 0, "whole words");             \
+        arch_read_words((uint64_t *)(item), (guest_va), sizeof *(item) / sizeof(uint64_t)) \
+            ? 0                                                                            \
+            : -XEN_EFAULT;                                                                 \
+    }))
+
 /* Element i of an array at a guest address; overflow-safe. */
 #define guest_read_item(item, guest_va, i) \
     guest_read((item), guest_item_va((guest_va), (i), sizeof *(item)), sizeof *(item))

@@ -23,6 +23,7 @@ long m2p_init(struct paging *p, uint64_t entries)
 {
     p->m2p_l3 = frame_alloc(0, DOMID_XEN, FRAME_ALLOC_ZERO);
     p->m2p_entries = entries;
+    p->m2p_last = ~0UL;
     return mfn_valid(p->m2p_l3) ? 0 : -XEN_ENOMEM;
 }
 
@@ -61,18 +62,29 @@ static mfn_t descend(mfn_t table, unsigned slot, unsigned level)
     return next;
 }
 
-long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn)
+/* The page with the entry, made if absent; INVALID_MFN: no memory. */
+static mfn_t find_page(struct paging *p, uint64_t gfn)
 {
     mfn_t at = p->m2p_l3;
 
-    if (gfn.n >= p->m2p_entries || !mfn_valid(at))
+    for (unsigned level = 3; level >= 1 && mfn_valid(at); level--)
+        at = descend(at, index_of(gfn, level), level);
+    return at;
+}
+
+long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn)
+{
+    if (gfn.n >= p->m2p_entries || !mfn_valid(p->m2p_l3))
         return -XEN_EINVAL;
-    for (unsigned level = 3; level >= 1; level--) {
-        at = descend(at, index_of(gfn.n, level), level);
-        if (!mfn_valid(at))
+    if (p->m2p_last != gfn.n / ENTRIES_PER_PAGE) { /* neighbours are often set together */
+        mfn_t page = find_page(p, gfn.n);
+
+        if (!mfn_valid(page))
             return -XEN_ENOMEM;
+        p->m2p_page = page;
+        p->m2p_last = gfn.n / ENTRIES_PER_PAGE;
     }
-    uint64_t *page = frame_map(at);
+    uint64_t *page = frame_map(p->m2p_page);
     __atomic_store_n(&page[gfn.n % ENTRIES_PER_PAGE], pfn, __ATOMIC_RELAXED);
     frame_unmap(page);
     return 0;

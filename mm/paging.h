@@ -183,6 +183,7 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
  */
 struct mmu_update;
 unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count);
+bool shadow_update_one(struct paging *p, const struct mmu_update *u); /* the same for one */
 /* shadow_update() of the L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there
  * is no L1. */
 long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry);
@@ -220,6 +221,10 @@ struct fault_info {
  * for va (a guest's address) is not present. False: ask shadow_fault(). Takes the paging lock
  * itself. */
 bool shadow_fault_is_guests(struct paging *p, struct paging_vcpu *pv, vaddr_t va);
+/* The second one: the guest's kernel stores to a followed table of its own, through an entry that
+ * the guest itself has made read-only. As FAULT_STORE; false: ask shadow_fault(). */
+bool shadow_fault_is_store(struct paging *p, struct paging_vcpu *pv, vaddr_t va,
+                           struct fault_info *info);
 /* error: the hardware's #PF error code; user: the guest was in user mode. Takes the paging lock
  * itself. */
 enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,

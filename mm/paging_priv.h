@@ -164,6 +164,8 @@ struct paging {
     /* machine-to-phys */
     mfn_t m2p_l3;
     uint64_t m2p_entries;
+    uint64_t m2p_last; /* which of its pages was written last, ~0: none, */
+    mfn_t m2p_page;    /* and where it is; pages stay until teardown */
 
     /* shadow pool; shadow[0] is never used, so that no id is 0 */
     struct shadow *shadow;

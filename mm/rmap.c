@@ -40,7 +40,6 @@ void rmap_empty(struct paging *p, struct shadow *s)
             continue;
         if (s->level == 1) {
             rmap_extract(p, s, slot, old);
-            rmap_entry_write(s, slot, 0);
         } else {
             rmap_set_child(p, s, slot, NULL, 0);
         }

@@ -26,7 +26,10 @@ void rmap_unhook(struct paging *p, struct shadow *s); /* out of all its parents 
 
 /* ---- the steps ---- */
 
-static inline void rmap_list_add(struct paging *p, uint32_t *head, uint32_t id, struct link *l)
+/* The compiler would call them: they are used in several places. */
+#define RMAP_INLINE inline __attribute__((always_inline))
+
+static RMAP_INLINE void rmap_list_add(struct paging *p, uint32_t *head, uint32_t id, struct link *l)
 {
     uint32_t next = *head;
 
@@ -37,7 +40,7 @@ static inline void rmap_list_add(struct paging *p, uint32_t *head, uint32_t id, 
     *head = id;
 }
 
-static inline void rmap_list_del(struct paging *p, uint32_t *head, const struct link *l)
+static RMAP_INLINE void rmap_list_del(struct paging *p, uint32_t *head, const struct link *l)
 {
     if (l->prev)
         link_of(p, l->prev)->next = l->next;
@@ -63,9 +66,9 @@ static inline void rmap_count_writable(struct gfn_record *r, uint64_t leaf)
     }
 }
 
-/* An empty leaf becomes present. */
-static inline void rmap_insert(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
-                               struct gfn_record *target)
+/* A leaf comes into its target's list. */
+static RMAP_INLINE void rmap_join(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                                  struct gfn_record *target)
 {
     struct link *l = shadow_link(s, slot);
 
@@ -74,12 +77,11 @@ static inline void rmap_insert(struct paging *p, struct shadow *s, unsigned slot
         rmap_list_add(p, &target->rmap, entry_id(s, slot), l);
         rmap_count_writable(target, leaf);
     }
-    s->used++;
     rmap_entry_write(s, slot, leaf);
 }
 
-/* A present leaf leaves its list; the entry itself is the caller's to write. */
-static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
+/* A present leaf leaves its list. */
+static RMAP_INLINE void rmap_leave(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
 {
     struct link *l = shadow_link(s, slot);
 
@@ -87,8 +89,23 @@ static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slo
         l->record->writable -= (uint32_t)(old / PTE_RW) & 1;
         rmap_list_del(p, &l->record->rmap, l);
     }
-    s->used--;
     p->removed = true;
+}
+
+/* An empty leaf becomes present. */
+static inline void rmap_insert(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                               struct gfn_record *target)
+{
+    rmap_join(p, s, slot, leaf, target);
+    s->used++;
+}
+
+/* A present leaf becomes empty. */
+static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
+{
+    rmap_leave(p, s, slot, old);
+    s->used--;
+    rmap_entry_write(s, slot, 0);
 }
 
 /* Does the guest lose something that a TLB may still hold? */
@@ -113,8 +130,8 @@ static inline void rmap_change(struct paging *p, struct shadow *s, unsigned slot
 }
 
 /* Makes the leaf (0: none) for `target` (NULL with MMIO or none). */
-static inline void rmap_set(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
-                            struct gfn_record *target)
+static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+                                 struct gfn_record *target)
 {
     uint64_t old = s->table[slot];
 
@@ -123,23 +140,29 @@ static inline void rmap_set(struct paging *p, struct shadow *s, unsigned slot, u
             rmap_insert(p, s, slot, leaf, target);
     } else if (!leaf) {
         rmap_extract(p, s, slot, old);
-        rmap_entry_write(s, slot, 0);
     } else if (shadow_link(s, slot)->record == target) {
         rmap_change(p, s, slot, leaf, target);
     } else {
-        rmap_extract(p, s, slot, old);
-        rmap_insert(p, s, slot, leaf, target);
+        rmap_leave(p, s, slot, old);
+        rmap_join(p, s, slot, leaf, target);
     }
 }
 
-/* The leaf for a guest's L1 entry, present and accessed, whose gfn is plain (record_is_plain). */
-static inline uint64_t rmap_leaf_of_memory(const struct gfn_record *target, uint64_t entry)
+/* The leaf for a guest's L1 entry, present and accessed, whose gfn is plain (record_is_plain) and,
+ * if the entry allows writing, not protected. */
+static inline uint64_t rmap_leaf_unprotected(const struct gfn_record *target, uint64_t entry)
 {
-    uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PTE_ADDR);
+    uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PAGE_MASK);
 
-    if ((entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D) && !record_protected(target))
+    if ((entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D))
         leaf |= PTE_RW | PTE_D;
     return leaf;
+}
+
+/* The same for any plain gfn. */
+static inline uint64_t rmap_leaf_of_memory(const struct gfn_record *target, uint64_t entry)
+{
+    return rmap_leaf_unprotected(target, record_protected(target) ? entry & ~PTE_RW : entry);
 }
 
 #endif

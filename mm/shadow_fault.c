@@ -223,6 +223,30 @@ bool shadow_fault_is_guests(struct paging *p, struct paging_vcpu *pv, vaddr_t va
     return own;
 }
 
+bool shadow_fault_is_store(struct paging *p, struct paging_vcpu *pv, vaddr_t va,
+                           struct fault_info *info)
+{
+    const struct gfn_record *target;
+    const struct shadow *l1;
+    bool store = false;
+
+    paging_lock(p);
+    l1 = shadow_l1_of(p, pv, false, va);
+    if (l1) {
+        uint64_t entry = walk_read_entry(l1->record, va_slot(va, 1));
+
+        target = p2m_record(p, entry_gfn(entry));
+        store = (entry & (PTE_P | PTE_RW)) == PTE_P && record_is_ram(target) && target->live;
+        if (store) {
+            p->count.faults_store++;
+            *info = (struct fault_info){
+                .gfn = gfn_of(entry_gfn(entry)), .offset = va % PAGE_SIZE, .read_only = true};
+        }
+    }
+    paging_unlock(p);
+    return store;
+}
+
 enum fault_result shadow_fault(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint32_t error,
                                struct fault_info *info)
 {

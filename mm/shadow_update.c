@@ -86,8 +86,10 @@ static inline struct shadow *only_l1(const struct gfn_record *r)
  * can be wrong with it and nothing else changes by it. Does the same as the rest of shadow_update()
  * in a fraction of its instructions; false: not such an entry, nothing done.
  */
-static inline bool update_plain_leaf(struct paging *p, struct shadow *s, uint64_t *guest,
-                                     unsigned slot, uint64_t entry)
+static inline __attribute__((always_inline)) bool update_plain_leaf(struct paging *p,
+                                                                    struct shadow *s,
+                                                                    uint64_t *guest, unsigned slot,
+                                                                    uint64_t entry)
 {
     struct gfn_record *target = NULL;
     uint64_t leaf = 0;
@@ -97,40 +99,68 @@ static inline bool update_plain_leaf(struct paging *p, struct shadow *s, uint64_
         if (!record_is_plain(target) || ((entry & PTE_RW) && record_protected(target)))
             return false;
         if (entry & PTE_A)
-            leaf = rmap_leaf_of_memory(target, entry);
+            leaf = rmap_leaf_unprotected(target, entry);
     }
     __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
     rmap_set(p, s, slot, leaf, target);
     return true;
 }
 
+/* The same out of line, for loops. */
+static __attribute__((noinline)) bool update_plain_leaf_of_many(struct paging *p, struct shadow *s,
+                                                                uint64_t *guest, unsigned slot,
+                                                                uint64_t entry)
+{
+    return update_plain_leaf(p, s, guest, slot, entry);
+}
+
+static inline unsigned slot_of(const struct mmu_update *u)
+{
+    return u->ptr / sizeof(uint64_t) % SLOTS;
+}
+
+/* The entry that a request asks for; false: it is no such request. */
+static inline bool requested(const struct mmu_update *u, const uint64_t *guest, uint64_t *entry)
+{
+    *entry = u->val;
+    if (u->ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD)
+        *entry |= guest[slot_of(u)] & (PTE_A | PTE_D);
+    return u->ptr % 8 == MMU_NORMAL_PT_UPDATE || u->ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD;
+}
+
 unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count)
 {
     struct shadow *s = NULL;
-    uint64_t table = ~0UL, *guest = NULL;
+    uint64_t table = ~0UL, *guest = NULL, entry;
     unsigned i;
 
     for (i = 0; i < count; i++) {
-        uint64_t ptr = u[i].ptr, entry = u[i].val;
-        unsigned slot = ptr / sizeof(uint64_t) % SLOTS;
+        if (u[i].ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
+            struct gfn_record *r = p2m_record(p, u[i].ptr >> PAGE_SHIFT);
 
-        if (ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
-            struct gfn_record *r = p2m_record(p, ptr >> PAGE_SHIFT);
-
-            table = ptr >> PAGE_SHIFT;
+            table = u[i].ptr >> PAGE_SHIFT;
             s = r ? only_l1(r) : NULL;
             if (!s)
                 break;
             guest = frame_map(record_mfn(r));
         }
-        if (ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD)
-            entry |= guest[slot] & (PTE_A | PTE_D);
-        else if (ptr % 8 != MMU_NORMAL_PT_UPDATE)
-            break;
-        if (!update_plain_leaf(p, s, guest, slot, entry))
+        if (!requested(&u[i], guest, &entry) ||
+            !update_plain_leaf_of_many(p, s, guest, slot_of(&u[i]), entry))
             break;
     }
     return i;
+}
+
+bool shadow_update_one(struct paging *p, const struct mmu_update *u)
+{
+    struct gfn_record *r = p2m_record(p, u->ptr >> PAGE_SHIFT);
+    struct shadow *s = r ? only_l1(r) : NULL;
+    uint64_t *guest, entry;
+
+    if (!s)
+        return false;
+    guest = frame_map(record_mfn(r));
+    return requested(u, guest, &entry) && update_plain_leaf(p, s, guest, slot_of(u), entry);
 }
 
 long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "arch/x86/decode.h"
 
+#include <stddef.h>
 #include "hv/arch.h"
 #include "mm/types.h"
 
@@ -8,11 +9,15 @@
 
 uint64_t *insn_gpr(struct regs *r, unsigned number)
 {
-    uint64_t *const by_number[16] = {
-        &r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp, &r->rsi, &r->rdi,
-        &r->r8,  &r->r9,  &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15,
+    static const uint8_t at[16] = {
+        offsetof(struct regs, rax), offsetof(struct regs, rcx), offsetof(struct regs, rdx),
+        offsetof(struct regs, rbx), offsetof(struct regs, rsp), offsetof(struct regs, rbp),
+        offsetof(struct regs, rsi), offsetof(struct regs, rdi), offsetof(struct regs, r8),
+        offsetof(struct regs, r9),  offsetof(struct regs, r10), offsetof(struct regs, r11),
+        offsetof(struct regs, r12), offsetof(struct regs, r13), offsetof(struct regs, r14),
+        offsetof(struct regs, r15),
     };
-    return by_number[number & 15];
+    return (uint64_t *)((char *)r + at[number & 15]);
 }
 
 unsigned insn_operand_size(const struct insn *i)
@@ -215,4 +220,20 @@ bool insn_fetch(struct insn *i, struct regs *r)
         count = in_page;
     }
     return insn_decode(i, bytes, count);
+}
+
+unsigned insn_word_mov(const uint8_t bytes[8], unsigned *reg)
+{
+    unsigned mod = bytes[2] >> 6, rm = bytes[2] & 7, length = 3;
+
+    if ((bytes[0] & 0xf8) != 0x48 || bytes[1] != 0x89 || mod == 3)
+        return 0;
+    *reg = (bytes[0] & 4U) << 1 | (bytes[2] >> 3 & 7);
+    if (rm == 4)
+        length++;
+    if (mod == 1)
+        return length + 1;
+    if (mod == 2 || rm == 5 || (rm == 4 && (bytes[3] & 7) == 5))
+        return length + 4;
+    return length;
 }

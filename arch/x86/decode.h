@@ -26,6 +26,9 @@ struct insn {
 bool insn_fetch(struct insn *i, struct regs *r);
 /* The same from bytes at hand, for tests. */
 bool insn_decode(struct insn *i, const uint8_t *bytes, unsigned count);
+/* Is it a plain store of a 64-bit register, REX.W 89 /r, without other prefixes? Its length (at
+ * most 8) and the register's number; 0: it is something else. */
+unsigned insn_word_mov(const uint8_t bytes[8], unsigned *reg);
 /* General register by number 0..15 (rax, rcx, rdx, rbx, rsp, ..). */
 uint64_t *insn_gpr(struct regs *r, unsigned number);
 /* Operand size in bytes: 1 for the byte forms (opcode bit 0 clear), else 2, 4 or 8. */

@@ -235,10 +235,38 @@ static bool let_through(struct vcpu *v, const struct fault_info *info)
     return true;
 }
 
+/* The form that kernels use most, for an entry that is plain: it is one request of mmu_update. */
+static bool store_word(struct vcpu *v, struct regs *r, const struct fault_info *info)
+{
+    struct paging *p = v->domain->paging;
+    struct mmu_update u = {.ptr = info->gfn.n << PAGE_SHIFT | info->offset};
+    unsigned length, reg;
+    uint64_t code;
+    bool done;
+
+    if (info->offset % 8 || !arch_read_words(&code, r->rip, 1))
+        return false;
+    length = insn_word_mov((const uint8_t *)&code, &reg);
+    if (!length)
+        return false;
+    u.val = *insn_gpr(r, reg);
+    paging_lock(p);
+    done = shadow_update_one(p, &u);
+    paging_unlock(p);
+    if (done) {
+        r->rflags &= ~RFLAGS_RF;
+        r->rip += length;
+        v->count.stores[STORE_MOV]++;
+    }
+    return done;
+}
+
 static bool emulate_store(struct vcpu *v, struct regs *r, const struct fault_info *info)
 {
     struct insn i;
 
+    if (store_word(v, r, info))
+        return true;
     return insn_fetch(&i, r) && i.mod != 3 && emulate(v, &i, info);
 }
 

@@ -125,9 +125,16 @@ static void own_exception(struct regs *r)
 
 static __attribute__((noinline)) void shadows_fault(struct vcpu *v, struct regs *r, uint64_t va)
 {
+    const uint32_t store = PF_PRESENT | PF_WRITE;
     uint32_t error = (uint32_t)r->error;
     struct fault_info info;
 
+    if ((error & (store | PF_FETCH)) == store && v->arch.kernel_mode &&
+        shadow_fault_is_store(v->domain->paging, &v->paging, va, &info)) {
+        if (!x86_table_store(v, r, &info))
+            x86_inject_page_fault(v, r, va, store);
+        return;
+    }
     switch (shadow_fault(v->domain->paging, &v->paging, va, error, &info)) {
     case FAULT_RETRY:
         return;

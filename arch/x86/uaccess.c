@@ -52,6 +52,19 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
     return left;
 }
 
+bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
+{
+    if (!x86_guest_range(va, words * sizeof *dst))
+        return false;
+    x86_access_begin(words * sizeof *dst);
+    __asm__ volatile("1: rep movsq\n2:\n" X86_EXTABLE("1b", "2b")
+                     : "+c"(words), "+D"(dst), "+S"(va)
+                     :
+                     : "memory");
+    x86_access_end();
+    return !words;
+}
+
 bool arch_put_word(uint64_t va, uint64_t value)
 {
     if (va % 8 || !x86_guest_range(va, 8))

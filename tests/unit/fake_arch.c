@@ -168,6 +168,11 @@ WEAK size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
     return 0;
 }
 
+WEAK bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
+{
+    return !arch_copy_from_guest(dst, va, words * sizeof *dst);
+}
+
 WEAK bool arch_put_word(uint64_t va, uint64_t value)
 {
     return !arch_copy_to_guest(va, &value, sizeof value);

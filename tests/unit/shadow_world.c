@@ -411,6 +411,24 @@ static void touch_path(unsigned vcpu, vaddr_t va, enum access how)
         touch(r.gfn);
 }
 
+/* As arch/x86/traps.c: the two frequent kinds first, where the guest's address is one. */
+static enum fault_result take_fault(unsigned vcpu, vaddr_t va, uint32_t error,
+                                    struct fault_info *info)
+{
+    struct paging *p = paging_of(vcpu);
+    struct paging_vcpu *pv = &w.v[vcpu];
+
+    if (va_is_guests(va) && !(error & PF_P) && shadow_fault_is_guests(p, pv, va)) {
+        *info = (struct fault_info){.guest_error =
+                                        (error & (PF_W | PF_I)) | (pv->user_mode ? PF_U : 0)};
+        return FAULT_GUEST;
+    }
+    if ((error & (PF_P | PF_W | PF_I)) == (PF_P | PF_W) && !pv->user_mode &&
+        shadow_fault_is_store(p, pv, va, info))
+        return FAULT_STORE;
+    return shadow_fault(p, pv, va, error, info);
+}
+
 struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
 {
     struct cpu *c = &cpus[vcpu];
@@ -439,7 +457,7 @@ struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
         uint32_t error =
             4 | (leaf ? PF_P : 0) | (how == WRITE ? PF_W : 0) | (how == FETCH ? PF_I : 0);
         touch_path(vcpu, va, how);
-        switch (shadow_fault(paging_of(vcpu), &w.v[vcpu], va, error, &r.info)) {
+        switch (take_fault(vcpu, va, error, &r.info)) {
         case FAULT_RETRY:
             break;
         case FAULT_GUEST:
