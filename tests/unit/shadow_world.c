@@ -321,17 +321,21 @@ static bool same_hands(const struct paging *p, const struct tlb_entry *e, const 
     return f->owner == DOMID_COW && !(e->entry & RW);
 }
 
-static void check_writable(struct paging *p, const struct tlb_entry *e, const struct frame *f)
+/* Whoever has it cached: the owner's table, or the owner's clean frame, is written by nobody. */
+static void check_writable(const struct tlb_entry *e, const struct frame *f)
 {
-    gfn_t gfn = p2m_gfn_of(p, maddr_to_mfn(e->entry & PTE_ADDR));
+    struct paging *owner = f->owner == w.p->domid       ? w.p
+                           : f->owner == w.other->domid ? w.other
+                                                        : NULL;
+    gfn_t gfn = owner ? p2m_gfn_of(owner, maddr_to_mfn(e->entry & PTE_ADDR)) : INVALID_GFN;
 
     if (f->owner == DOMID_COW)
-        fail_msg("S3: shared frame %lx is writable in a TLB", e->entry >> PAGE_SHIFT);
+        fail_msg("S3: shared frame %lx is writable in a TLB", entry_gfn(e->entry));
     if (!gfn_valid(gfn))
         return;
-    if (record_protected(p2m_record(p, gfn.n)))
+    if (record_protected(p2m_record(owner, gfn.n)))
         fail_msg("S4: table %lx is writable in a TLB", gfn.n);
-    if (p2m_record(p, gfn.n)->word & GFN_LOGGED)
+    if (p2m_record(owner, gfn.n)->word & GFN_LOGGED)
         fail_msg("log: clean frame %lx is writable in a TLB", gfn.n);
 }
 
@@ -346,7 +350,7 @@ static void check_translation(struct paging *p, const struct tlb_entry *e)
         fail_msg("S3: frame %lx, cached by %u when %u (gfn %x) had it, is %u's (gfn %x) now",
                  entry_gfn(e->entry), p->domid, e->owner, e->hint, f->owner, f->gfn_hint);
     if (e->entry & RW)
-        check_writable(p, e, f);
+        check_writable(e, f);
     if (e->gfn < GFNS && e->epoch == w.epoch[p == w.other][e->gfn] && now.type != P2M_HOLE &&
         now.mfn.n != (e->entry & PTE_ADDR) >> PAGE_SHIFT)
         fail_msg("S3: a TLB has the frame that gfn %lx had before its copy", e->gfn);

@@ -356,8 +356,11 @@ static void store_through(unsigned vcpu, vaddr_t va, mfn_t mfn)
     struct paging *p = paging_of(vcpu);
     gfn_t gfn = p2m_gfn_of(p, mfn);
 
-    if (frame_of(mfn)->owner != p->domid)
-        return; /* not this guest's tables */
+    if (!gfn_valid(gfn)) { /* lent by the other domain, or not its own any more */
+        if (frame_of(mfn))
+            page[va % PAGE_SIZE / 8] = any_entry();
+        return;
+    }
     page[va % PAGE_SIZE / 8] = entry_for(gfn.n);
     wrote(p, gfn.n);
 }
@@ -566,26 +569,30 @@ static void op_lend(void)
     }
 }
 
-/* A gfn of the neighbour, mostly none of its tables. */
+/* A gfn to map in the other domain, mostly none that is a table. */
 #define LENDABLE (one_in(8) ? rnd(GFNS) : 40 + rnd(8))
 
 static void op_foreign(void)
 {
+    struct paging *p = one_in(3) ? w.other : w.p, *owner = p == w.p ? w.other : w.p;
+    uint64_t table = table_gfn(), gfn = LENDABLE;
     bool readonly = one_in(3);
-    uint64_t table = table_gfn();
-    mfn_t m = paging_alias_get(w.other, gfn_of(LENDABLE), readonly);
     unsigned slot = any_slot();
+    mfn_t m = paging_alias_get(owner, gfn_of(gfn), readonly);
 
     if (!mfn_valid(m))
         return;
-    paging_lock(w.p);
-    long rc = shadow_update_foreign(w.p, gfn_of(table), slot * 8, any_entry() | P, m, readonly);
-    paging_unlock(w.p);
+    if (!readonly)
+        wrote(owner, gfn);
+    paging_lock(p);
+    long rc = shadow_update_foreign(p, gfn_of(table), slot * 8, any_entry() | P, m, readonly);
+    paging_unlock(p);
     if (rc)
         paging_alias_put(m, readonly);
     else
-        wrote(w.p, table);
-    check_entry(table, slot);
+        wrote(p, table);
+    if (p == w.p)
+        check_entry(table, slot);
 }
 
 #define GRANTS 4
@@ -699,6 +706,14 @@ static void op_va(void)
 
 /* ---- copy-on-write ---- */
 
+/* A gfn of the domain's, as often as not one that its vCPUs have cached. */
+static uint64_t used_gfn(struct paging *p)
+{
+    struct reference r = reference_walk(p == w.other ? OTHER : rnd(VCPUS), went_well[rnd(6)]);
+
+    return r.present && r.gfn < GFNS && one_in(2) ? r.gfn : rnd(GFNS);
+}
+
 /* Why may a frame not be shared just now? */
 static bool is_busy(struct paging *p, uint64_t gfn)
 {
@@ -710,7 +725,7 @@ static bool is_busy(struct paging *p, uint64_t gfn)
 static void op_share(void)
 {
     struct paging *from = one_in(2) ? w.p : w.other, *to = from == w.p ? w.other : w.p;
-    uint64_t gfn = rnd(GFNS), to_gfn = one_in(2) ? gfn : rnd(GFNS);
+    uint64_t gfn = used_gfn(from), to_gfn = one_in(2) ? gfn : rnd(GFNS);
     long rc, expected;
 
     if (one_in(8))
@@ -739,7 +754,7 @@ static void op_share(void)
 static void op_unshare(void)
 {
     struct paging *p = one_in(2) ? w.p : w.other;
-    uint64_t gfn = rnd(GFNS), content[SLOTS];
+    uint64_t gfn = used_gfn(p), content[SLOTS];
     bool memory = p2m_is_memory(p, gfn_of(gfn));
     long rc;
 
@@ -833,7 +848,7 @@ static const struct {
     {op_access, 600}, {op_update, 250}, {op_update_va, 50}, {op_root, 40},
     {op_balloon, 20}, {op_hold, 20},    {op_lend, 10},      {op_foreign, 30},
     {op_grant, 20},   {op_hints, 20},   {op_flush, 30},     {op_va, 30},
-    {op_share, 30},   {op_unshare, 6},  {op_log, 8},        {op_famine, 1},
+    {op_share, 30},   {op_unshare, 15}, {op_log, 8},        {op_famine, 1},
 };
 #define OPS (sizeof ops / sizeof ops[0])
 
