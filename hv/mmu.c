@@ -71,11 +71,10 @@ static long update_own(struct domain *d, const struct mmu_update *u)
     case MMU_PT_UPDATE_PRESERVE_AD:
         return shadow_update(d->paging, table, u->ptr & (PAGE_SIZE - 8), u->val,
                              SHADOW_PRESERVE_AD);
-    case MMU_MACHPHYS_UPDATE:
-    case MMU_MACHPHYS_UPDATE | 4: /* the offset in the frame is of no meaning */
+    case MMU_MACHPHYS_UPDATE: /* the offset in the frame is of no meaning */
         return m2p_set(d->paging, table, u->val);
-    default:
-        return refuse(d, -XEN_EINVAL, "entry address %lx is not aligned", u->ptr);
+    default: /* an address that is not aligned, too */
+        return refuse(d, -XEN_ENOSYS, "mmu_update command %lu", u->ptr & 7);
     }
 }
 
@@ -176,6 +175,16 @@ static inline bool is_single(const struct hypercall *call)
     return (uint32_t)call->arg[1] == 1 && !call->arg[2] && (uint32_t)call->arg[3] == DOMID_SELF;
 }
 
+/* The tables of another domain are changed by nobody but itself. */
+static long other_tables(struct vcpu *v, domid_t id)
+{
+    struct domain *d = domain_get(id);
+
+    if (d)
+        domain_put(d);
+    return refuse(v->domain, d ? -XEN_EPERM : -XEN_ESRCH, "page tables of domain %u", id);
+}
+
 /* arg: list of struct mmu_update, count, pointer to the count done (or NULL), domain (low 16 bits:
  * frames; high: table owner + 1). */
 static __attribute__((noinline)) long update_many(struct vcpu *v, struct hypercall *call)
@@ -188,7 +197,7 @@ static __attribute__((noinline)) long update_many(struct vcpu *v, struct hyperca
     long err;
 
     if (foreign >> 16 && (foreign >> 16) - 1 != v->domain->id)
-        return refuse(v->domain, -XEN_EPERM, "page tables of domain %lu", (foreign >> 16) - 1);
+        return other_tables(v, (domid_t)((foreign >> 16) - 1));
     err = frame_owner(v, foreign & 0xffff, &owner);
     if (err)
         return err;

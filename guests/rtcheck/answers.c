@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rt/grant.h>
 #include <rt/hypercall.h>
 #include <rt/mm.h>
 #include <rt/pt.h>
 #include <rt/start.h>
+#include <rt/xenbus.h>
 
 #define HOLE    0xffff800000000000UL
 #define NOWHERE 0x0000500000000000UL /* no L1 table there */
@@ -75,6 +77,15 @@ static void update_answers(void)
     u.val = 12345;
     expect("not translated, in memory", hypercall_mmu_update(&u, 1, NULL, DOMID_SELF), 0);
     expect("what was written", (long)*(uint64_t *)page, 12345);
+    u.ptr = virt_to_mfn(page) << PAGE_SHIFT | 4;
+    expect("at an odd place", hypercall_mmu_update(&u, 1, NULL, DOMID_SELF), -XEN_ENOSYS);
+    u.ptr = ABSENT << PAGE_SHIFT | MMU_MACHPHYS_UPDATE;
+    expect("machine-to-phys of no frame", hypercall_mmu_update(&u, 1, NULL, DOMID_SELF),
+           -XEN_EINVAL);
+    expect("tables of nobody",
+           hypercall_raw(__HYPERVISOR_mmu_update, (unsigned long)&u, 1, 0,
+                         DOMID_SELF | 0x7001UL << 16),
+           -XEN_ESRCH);
     expect("no list", hypercall_mmu_update((void *)NOWHERE, 1, NULL, DOMID_SELF), -XEN_EFAULT);
     expect("none at all", hypercall_mmu_update(NULL, 0, NULL, DOMID_SELF), 0);
     if (start_is_dom0()) /* others may name none anyway */
@@ -181,9 +192,89 @@ static void grant_answers(void)
     expect("list that is not there", grant(GNTTABOP_map_grant_ref, (void *)NOWHERE), -XEN_EFAULT);
 }
 
+/* ---- grants of this domain to itself ---- */
+
+static domid_t self;
+
+static int16_t map(unsigned long at, unsigned flags, int ref, struct gnttab_map_grant_ref *m)
+{
+    *m = (struct gnttab_map_grant_ref){
+        .host_addr = at, .flags = flags, .ref = (grant_ref_t)ref, .dom = self};
+    grant(GNTTABOP_map_grant_ref, m);
+    return m->status;
+}
+
+static int16_t unmap(unsigned long at, uint64_t bus, grant_handle_t handle)
+{
+    struct gnttab_unmap_grant_ref u = {.host_addr = at, .dev_bus_addr = bus, .handle = handle};
+
+    grant(GNTTABOP_unmap_grant_ref, &u);
+    return u.status;
+}
+
+static int16_t replace(unsigned long at, unsigned long new, grant_handle_t handle)
+{
+    struct gnttab_unmap_and_replace u = {.host_addr = at, .new_addr = new, .handle = handle};
+
+    grant(GNTTABOP_unmap_and_replace, &u);
+    return u.status;
+}
+
+static int16_t swap(int a, int b)
+{
+    struct gnttab_swap_grant_ref s = {.ref_a = (grant_ref_t)a, .ref_b = (grant_ref_t)b};
+
+    grant(GNTTABOP_swap_grant_ref, &s);
+    return s.status;
+}
+
+static void mapping_answers(void)
+{
+    unsigned long at = map_reserve(3);
+    uint64_t *entry = pt_walk(pt_kernel_root(), at, false);
+    uint64_t entry_maddr = virt_to_mfn(entry) << PAGE_SHIFT | ((unsigned long)entry & ~PAGE_MASK);
+    int ref = grant_access(self, virt_to_mfn(page), false);
+    int readonly = grant_access(self, virt_to_mfn(page), true);
+    struct gnttab_map_grant_ref m, n;
+
+    expect("map where no table is", map(NOWHERE, GNTMAP_host_map, ref, &m), GNTST_general_error);
+    expect("map in the hole", map(HOLE, GNTMAP_host_map, ref, &m), GNTST_general_error);
+    expect("map at an entry of nobody's",
+           map(ABSENT << PAGE_SHIFT, GNTMAP_host_map | GNTMAP_contains_pte, ref, &m),
+           GNTST_general_error);
+    expect("write what is lent read-only", map(at, GNTMAP_host_map, readonly, &m),
+           GNTST_general_error);
+    expect("map", map(at, GNTMAP_host_map | GNTMAP_device_map, ref, &m), GNTST_okay);
+    expect("a second time", map(at + PAGE_SIZE, GNTMAP_host_map, ref, &n), GNTST_okay);
+    expect("swap while in use", swap(ref, readonly), GNTST_eagain);
+    expect("unmap elsewhere", unmap(at + 2 * PAGE_SIZE, 0, m.handle), GNTST_general_error);
+    expect("unmap where no table is", unmap(NOWHERE, 0, m.handle), GNTST_general_error);
+    expect("unmap for a device, wrong address", unmap(0, m.dev_bus_addr + PAGE_SIZE, m.handle),
+           GNTST_bad_dev_addr);
+    expect("unmap for a device", unmap(0, m.dev_bus_addr, m.handle), GNTST_okay);
+    expect("unmap", unmap(at, 0, m.handle), GNTST_okay);
+    expect("unmap again", unmap(at, 0, m.handle), GNTST_bad_handle);
+    expect("replace by what has no table", replace(at + PAGE_SIZE, NOWHERE, n.handle),
+           GNTST_general_error);
+    expect("replace by nothing", replace(at + PAGE_SIZE, 0, n.handle), GNTST_okay);
+    expect("map at an entry", map(entry_maddr, GNTMAP_host_map | GNTMAP_contains_pte, ref, &m),
+           GNTST_okay);
+    expect("unmap at another entry", unmap(entry_maddr + 8, 0, m.handle), GNTST_general_error);
+    expect("unmap at the entry", unmap(entry_maddr, 0, m.handle), GNTST_okay);
+    expect("swap", swap(ref, readonly), GNTST_okay);
+    expect("swap with itself", swap(ref, ref), GNTST_okay);
+    expect("ended", grant_end((grant_ref_t)ref), 0);
+    expect("ended", grant_end((grant_ref_t)readonly), 0);
+    map_release(at, 3);
+}
+
 bool check_answers(void)
 {
+    uint64_t id;
+
     page = page_alloc(0);
+    self = xs_read_u64("domid", &id) ? 0 : (domid_t)id;
+    mapping_answers();
     mmuext_answers();
     update_answers();
     memory_answers();
