@@ -79,7 +79,8 @@ void arch_vcpu_load(struct vcpu *next);
  * crashed.
  */
 bool arch_root_load(struct vcpu *v);
-void arch_root_changed(struct vcpu *v); /* after that, without the lock: what hung on addresses */
+void arch_user_root_set(struct vcpu *v); /* the same for the user root, which is loaded later */
+void arch_root_changed(struct vcpu *v);  /* after that, without the lock: what hung on addresses */
 /* MMUEXT_SET_LDT: descriptors at a guest's address, read when they are used; 0 entries: none.
  * -EINVAL. */
 long arch_ldt_set(struct vcpu *v, uint64_t base, unsigned entries);

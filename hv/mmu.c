@@ -319,6 +319,8 @@ static long new_root(struct vcpu *v, gfn_t gfn, bool user)
         err = shadow_set_kernel_root(p, &v->paging, gfn);
     if (!err && !user)
         loaded = arch_root_load(v);
+    else if (!err)
+        arch_user_root_set(v);
     paging_unlock(p);
     if (!loaded)
         domain_crash(v->domain, "root table %lx cannot be loaded", gfn.n);

@@ -242,6 +242,8 @@ void shadow_drop(struct paging *p,
 /* MMUEXT_INVLPG / TLB_FLUSH on this vCPU or others: real work only where a shadow entry was removed
  * or downgraded since. Without the lock one of two pCPUs could take the other's removal, not yet
  * made, for flushed, and a grant's unmap would leave a translation behind. */
+/* Entries removed before this time of the TLB clock may be cached still. */
+uint64_t shadow_removal_stamp(struct paging *p);
 void shadow_flush_local(struct paging *p);
 void shadow_flush_mask(struct paging *p, uint64_t pcpus);
 void shadow_flush_va_local(struct paging *p, vaddr_t va); /* one address; cheaper than all */

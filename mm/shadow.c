@@ -133,7 +133,7 @@ void shadow_follow(struct paging *p, struct gfn_record *r, gfn_t gfn, unsigned s
 }
 
 /* Entries removed before this time may be cached still. */
-static uint64_t removal_stamp(struct paging *p)
+uint64_t shadow_removal_stamp(struct paging *p)
 {
     ASSERT(!CONFIG_DEBUG || spin_held(&p->lock)); /* an entry is cleared after `removed` is set */
     if (p->removed) {
@@ -146,7 +146,7 @@ static uint64_t removal_stamp(struct paging *p)
 /* Flushes those pCPUs that did not since an entry was removed. */
 static void flush_pcpus(struct paging *p, uint64_t pcpus)
 {
-    if (tlb_flush_pcpus_since(pcpus, removal_stamp(p)))
+    if (tlb_flush_pcpus_since(pcpus, shadow_removal_stamp(p)))
         p->count.flushes++;
     else
         p->count.flushes_avoided++;
@@ -444,7 +444,7 @@ mfn_t shadow_root(struct paging *p, struct paging_vcpu *pv)
 
 void shadow_flush_local(struct paging *p)
 {
-    if (tlb_flushed_since(removal_stamp(p))) {
+    if (tlb_flushed_since(shadow_removal_stamp(p))) {
         p->count.flushes_avoided++;
         return;
     }

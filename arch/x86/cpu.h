@@ -14,6 +14,7 @@ struct cpu_features {
     unsigned phys_bits;
     bool smep, smap, fsgsbase, xsave, rdtscp, pdpe1gb, tsc_deadline, x2apic, apic_always_on,
         invariant_tsc;
+    bool pcid;          /* it has them, and pcid=on asks for them */
     bool hypervisor;    /* we run on one */
     uint64_t xcr0;      /* state components enabled for guests; 0 without XSAVE */
     unsigned fpu_bytes; /* of the XSAVE (or FXSAVE) area for xcr0 */

@@ -189,11 +189,13 @@ maddr_t x86_idle_root(void)
 
 void x86_load_idle_root(void)
 {
+    struct pcpu *p = this_pcpu();
     uint64_t began = tlb_flush_begin();
 
-    this_pcpu()->root = x86_idle_root();
+    pcid_forget(&p->pcid);
+    p->root = x86_idle_root();
     x86_write_cr3(x86_idle_root());
-    tlb_flush_end(this_pcpu()->id, began);
+    tlb_flush_end(p->id, began);
 }
 
 void arch_root_init(uint64_t *root_l4)
@@ -206,15 +208,22 @@ char *arch_ram = (char *)LAYOUT_RAM;
 
 void arch_tlb_flush_all(void)
 {
+    struct pcpu *p = this_pcpu();
     uint64_t began = tlb_flush_begin();
 
-    x86_write_cr3(x86_read_cr3());
-    tlb_flush_end(this_pcpu()->id, began);
+    pcid_forget(&p->pcid);
+    if (cpu.pcid && p->root != x86_idle_root())
+        x86_write_cr3(pcid_load(&p->pcid, p->root, began, began));
+    else
+        x86_write_cr3(x86_read_cr3());
+    tlb_flush_end(p->id, began);
 }
 
 void arch_tlb_flush_va(uint64_t va)
 {
     x86_invlpg(va);
+    if (cpu.pcid)
+        pcid_forget_others(&this_pcpu()->pcid, this_pcpu()->root);
 }
 
 /* ---- the window for registers and firmware tables: addresses are handed out upwards, never back

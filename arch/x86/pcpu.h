@@ -27,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/pcid.h"
+
 struct vcpu;
 
 /* 64-bit task state (Intel SDM vol. 3, 8.7). */
@@ -58,6 +60,8 @@ struct pcpu {
     uint32_t apic_id;
     struct vcpu *fpu_owner;  /* whose FPU registers are live here */
     uint64_t timer_deadline; /* ns; UINT64_MAX: off */
+
+    struct pcid_table pcid;
 
     uint64_t *desc_l1;   /* page-table entries of the descriptor window (desc.c) */
     unsigned ldt_loaded; /* entries of the LDT in LDTR, 0: none */

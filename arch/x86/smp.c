@@ -92,9 +92,11 @@ long pcpu_area_create(unsigned id, uint32_t apic_id)
     p->apic_id = apic_id;
     p->stack_top = base + PCPU_AREA_STACK_TOP;
     p->syscall_entry = syscall_entry;
-    if (!boot_option("fastpath", off, sizeof off) || strcmp(off, "off") != 0)
+    /* The fast path loads roots without PCIDs. */
+    if (!cpu.pcid && (!boot_option("fastpath", off, sizeof off) || strcmp(off, "off") != 0))
         p->syscall_entry = cpu.smap ? syscall_fast_entry_smap : syscall_fast_entry;
     p->tlb_noted = &tlb_pcpu[id].noted;
+    p->root = x86_idle_root();
     p->syscall32_entry = syscall32_entry;
     p->timer_deadline = ~0UL;
     p->tss.rsp[0] = p->stack_top;

@@ -161,26 +161,34 @@ void arch_vcpu_load(struct vcpu *next)
     publish_runstate(next);
 }
 
-static inline void load_cr3(maddr_t root)
+/* `stamp`: with PCIDs, translations of this root flushed later than that may be kept. */
+static inline void load_cr3(maddr_t root, uint64_t stamp)
 {
     struct pcpu *p = this_pcpu();
     uint64_t began =
         tlb_flush_begin(); /* before: what is unmapped from now on may be cached again */
 
     p->root = root;
+    if (cpu.pcid) {
+        x86_write_cr3(pcid_load(&p->pcid, root, stamp, began));
+        return;
+    }
     x86_write_cr3(root);
     tlb_flush_end(p->id, began); /* fastpath.S does the same */
 }
 
 bool arch_root_load(struct vcpu *v)
 {
-    mfn_t root = shadow_root(v->domain->paging, &v->paging);
+    struct paging *p = v->domain->paging;
+    mfn_t root = shadow_root(p, &v->paging);
 
-    if (mfn_valid(root))
-        load_cr3(mfn_to_maddr(root));
-    else
+    if (!mfn_valid(root)) {
         x86_load_idle_root();
-    return mfn_valid(root);
+        return false;
+    }
+    /* A new base pointer shows what was changed before, as it does without PCIDs. */
+    load_cr3(mfn_to_maddr(root), cpu.pcid ? shadow_removal_stamp(p) : 0);
+    return true;
 }
 
 static __attribute__((noinline)) void find_root(struct vcpu *v)
@@ -200,9 +208,16 @@ void x86_load_root(struct vcpu *v)
     maddr_t root = shadow_root_cached(&v->paging);
 
     if (root)
-        load_cr3(root);
+        load_cr3(root, 0);
     else
         find_root(v);
+}
+
+void arch_user_root_set(struct vcpu *v)
+{
+    if (cpu.pcid)
+        pcid_forget_older(&this_pcpu()->pcid, v->paging.root[1],
+                          shadow_removal_stamp(v->domain->paging));
 }
 
 /* The LDT's address may be mapped to something else in the new tables. */

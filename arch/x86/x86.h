@@ -29,6 +29,7 @@
 #define CR4_OSFXSR     X86_BIT(9)
 #define CR4_OSXMMEXCPT X86_BIT(10)
 #define CR4_FSGSBASE   X86_BIT(16)
+#define CR4_PCIDE      X86_BIT(17)
 #define CR4_OSXSAVE    X86_BIT(18)
 #define CR4_SMEP       X86_BIT(20)
 #define CR4_SMAP       X86_BIT(21)

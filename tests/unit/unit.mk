@@ -63,6 +63,7 @@ unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/
 unit_timer := sched/timer.c tests/unit/fake_arch.c
 unit_sched := $(addprefix sched/,sched.c wfq.c timer.c) tests/unit/fake_arch.c
 unit_acpi := arch/x86/acpi.c
+unit_pcid :=
 unit_decode := arch/x86/decode.c tests/unit/fake_arch.c
 unit_log := hv/log.c hv/lock.c
 # MAP_FIXED memory of the test stands for the map of all RAM.
