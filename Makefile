@@ -128,7 +128,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test test-long soak fuzz lint help clean
+.PHONY: deps run test test-long test-linux soak fuzz lint help clean
 deps:
 	@tests/deps.sh
 
@@ -143,12 +143,17 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory all iso unit
-	$(PYTHON) -m pytest tests/docs tests/boot -m "not long" --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/boot -m "not long and not linux" --junitxml=$(OUT)/junit.xml
 
 test-long:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory all iso
 	$(PYTHON) -m pytest tests/boot -m long --junitxml=$(OUT)/junit-long.xml
+
+test-linux:
+	@tests/deps.sh
+	@$(MAKE) -s --no-print-directory all iso
+	$(PYTHON) -m pytest tests/boot -m linux --junitxml=$(OUT)/junit-linux.xml
 
 # The model of the shadow page tables, with another seed each time; then random work at domain 0's prompt, on 1, 2 and 4 pCPUs
 # in turn. A failing seed is printed.
@@ -182,6 +187,7 @@ help:
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet; LINUX=0 leaves out what needs Debian's packages"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
+	@echo "make test-linux   Debian's Linux as a guest, some ten minutes of it; build/junit-linux.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
 	@echo "                  MINUTES=$(MINUTES) of it; SEED=N to repeat one"
