@@ -135,7 +135,8 @@ unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsig
     unsigned i;
 
     for (i = 0; i < count; i++) {
-        if (u[i].ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
+        if (!guest ||
+            u[i].ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
             struct gfn_record *r = p2m_record(p, u[i].ptr >> PAGE_SHIFT);
 
             table = u[i].ptr >> PAGE_SHIFT;

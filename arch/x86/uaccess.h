@@ -65,15 +65,15 @@ static inline void x86_access_end(void)
                  : "r"((uint64_t)(value)), "m"(*(volatile uint64_t *)(va)) \
                  : "memory"                                                \
                  : fault)
-#define x86_get_guest(to, va, fault)                               \
-    do {                                                           \
-        uint64_t word_; /* gcc 12 fails on a member of a struct */ \
-        __asm__ goto("1: movq %1, %0\n" X86_EXTABLE("1b", "%l2")   \
-                     : "=r"(word_)                                 \
-                     : "m"(*(const volatile uint64_t *)(va))       \
-                     :                                             \
-                     : fault);                                     \
-        (to) = word_;                                              \
+#define x86_get_guest(to, va, fault)                                   \
+    do {                                                               \
+        uint64_t word_ = 0; /* gcc 12 fails on a member of a struct */ \
+        __asm__ goto("1: movq %1, %0\n" X86_EXTABLE("1b", "%l2")       \
+                     : "=r"(word_)                                     \
+                     : "m"(*(const volatile uint64_t *)(va))           \
+                     :                                                 \
+                     : fault);                                         \
+        (to) = word_;                                                  \
     } while (0)
 
 #endif
