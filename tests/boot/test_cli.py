@@ -21,7 +21,7 @@ def test_list_begins_with_domain_0(machine):
 def test_help_lists_every_command(machine):
     text = machine.run("help")
     for command in ["create", "list", "console", "pause", "unpause", "shutdown", "destroy", "reboot", "info",
-                    "dmesg", "log-dirty", "vcpu-list", "block-list", "help", "ls", "cat", "df", "rm", "disk-create",
+                    "dmesg", "log-dirty", "vcpu-list", "vcpu-set", "block-list", "check", "help", "ls", "cat", "df", "rm", "disk-create",
                     "counters", "pt", "pt-mode", "poweroff"]:
         assert re.search(rf"^ +{command}\b", text, re.M), command
         assert f"usage: {command}" in machine.run(f"help {command}").lower()
@@ -125,6 +125,32 @@ def test_vcpu_list_and_affinity(machine):
     assert all(r[3] in ("0", "-") and r[-3:] == [hard, "/", "all"] for r in rows)
     assert "Domain-0" in machine.run("vcpu-list")
     machine.run("destroy pinned")
+
+
+def test_vcpu_set(machine):
+    """The store's nodes change; the toy guests cannot plug vCPUs, and the command says so. (With Linux: test_linux.py.)"""
+    machine.run("create hello name=v vcpus=1 maxvcpus=2")
+    assert "v has 1 vCPU(s) up, 2 are wanted (Linux leaves it to its udev rules" in machine.run("vcpu-set v 2")
+    assert machine.run("vcpu-set v 1") == ""
+    assert "v has 2 vCPU(s), 3 are wanted: create it with maxvcpus=3" in machine.run("vcpu-set v 3")
+    for count in ["0", "x", "1x", "-1", "99999999999999999999"]:
+        assert "a number of vCPUs from 1 to 2 is wanted" in machine.run(f"vcpu-set v {count}")
+    assert "has one vCPU" in machine.run("vcpu-set Domain-0 1")
+    assert "there is no domain 'nobody'" in machine.run("vcpu-set nobody 1")
+    assert "usage: vcpu-set DOMAIN COUNT" in machine.run("vcpu-set v")
+    machine.run("destroy v")
+
+
+def test_check(machine):
+    """Kernels, and what is none."""
+    text = machine.run("check /boot/hello.elf")
+    assert re.search(r"^/boot/hello\.elf: ELF file, \d+ KiB\n", text)
+    assert re.search(r"^  VIRT_BASE +0xffffffff80000000$", text, re.M) and re.search(r"^  memory +\d+ MiB at least", text, re.M)
+    assert 'verdict: can be started here, as kernel = "/boot/hello.elf"' in text
+    assert "verdict: cannot be started here: kernel /etc/xen/hello.cfg is no ELF file" in machine.run("check /etc/xen/hello.cfg")
+    assert "check: kernel /nosuch: no such file or directory" in machine.run("check nosuch")
+    assert "check: kernel /boot: is a directory" in machine.run("check boot")
+    assert "usage: check FILE" in machine.run("check")
 
 
 def test_block_list(machine):
