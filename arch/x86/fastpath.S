@@ -125,8 +125,11 @@ iret_read:
         mov     %rcx, (%rax)
         jmp     3b
 
-/* All from the start in C: the call as it came. AC may be set. */
+/* All from the start in C: the call as it came. A fault in the middle has left AC set. */
 iret_slow:
+        pushfq
+        andq    $~RFLAGS_AC, (%rsp)
+        popfq
         mov     %rsp, %rcx
         xor     %cx, %cx
         mov     PCPU(STACK_TOP)(%rcx), %rsp
