@@ -180,6 +180,23 @@ static bool csi(struct filter *f, unsigned char c)
     return true;
 }
 
+/* What follows ESC: a control sequence, or one line up, which systemd writes to stay on its line.
+ */
+static bool esc(struct filter *f, unsigned char c)
+{
+    if (c == '[') {
+        hold(f, c, FILTER_CSI);
+    } else if (c == 'M' && f->mode == FILTER_TERMINAL) {
+        hold(f, c, FILTER_ESC);
+        pass_held(f);
+    } else if (c == 'M') {
+        drop_held(f);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool utf8(struct filter *f, unsigned char c)
 {
     if ((c & 0xc0) != 0x80) {
@@ -211,11 +228,7 @@ static bool goes_on(struct filter *f, unsigned char c)
         }
         return false;
     case FILTER_ESC:
-        if (c == '[') {
-            hold(f, c, FILTER_CSI);
-            return true;
-        }
-        return false;
+        return esc(f, c);
     case FILTER_CSI:
         return csi(f, c);
     case FILTER_UTF8:

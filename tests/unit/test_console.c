@@ -74,6 +74,7 @@ static void test_filter_terminal(void **state)
     assert_string_equal(TERM("\x1b[1;2\x1b[m"), "\\x1b[1;2\x1b[m");
     assert_string_equal(TERM("\x1b[00000000000000000000000000000m"),
                         "\\x1b[00000000000000000000000000000m");
+    assert_string_equal(TERM("\n\x1bM\x1b[K"), "\n\x1bM\x1b[K");
     assert_string_equal(TERM("\x1b[1 q"), "\\x1b[1 q");
     assert_string_equal(TERM("a\x07\x0e\x7f"
                              "b"),
@@ -114,6 +115,8 @@ static void test_filter_log(void **state)
     assert_string_equal(LOG("a\r"), "| a\\x0d\n");
     assert_string_equal(LOG("x\b\x1b[1m\a"), "| x\\x08\\x07\n");
     assert_string_equal(LOG("[\x1b[0;32m  OK  \x1b[0m] \x1b[2Kup\n"), "| [  OK  ] up\n");
+    assert_string_equal(LOG("[ ***  ] a job\n\x1bM\x1b[K[  *** ] a job\n"),
+                        "| [ ***  ] a job\n| [  *** ] a job\n");
     assert_string_equal(LOG("\x1b[6"), "| \\x1b[6\n");
     assert_string_equal(LOG(""), "");
 }
