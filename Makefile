@@ -12,8 +12,10 @@ OBJCOPY := $(CROSS_COMPILE)objcopy
 # `make run`
 CPUS      ?= 2
 MEM       ?= 1G
-DISK      ?= build/dom0.img
 LINUX     ?= 1
+DEBIAN    ?= 0
+debian    := $(filter-out 0,$(DEBIAN))
+DISK      ?= build/dom0$(if $(debian),-debian).img
 KVM       ?= 0
 QEMU      ?= qemu-system-x86_64
 QEMU_ARGS ?=
@@ -108,7 +110,7 @@ $(ISO): $(HV) $(DTB) $(DOM0) hv/grub.cfg
 
 # Made once: what domain 0 has written to it stays. Unmodified guests are on it where Debian's packages can be had.
 disk: $(DISK)
-$(DISK): | guests
+$(DISK): | guests $(if $(debian),debian-image)
 	@mkdir -p $(@D)
 	@echo "  DISK    $@"
 	@overlays=; \
@@ -116,7 +118,13 @@ $(DISK): | guests
 	    if why=$$(dom0/debian/$$guest.sh $(OUT)/$$guest); then overlays="$$overlays $(OUT)/$$guest"; \
 	    else echo "note: $@ comes without $$guest: $$(echo "$$why" | tail -n 1)"; fi; \
 	done; \
-	dom0/mkdisk.sh $@ 512M $(OUT)/guests $$overlays
+	dom0/mkdisk.sh $@ $(if $(debian),1G,512M) $(OUT)/guests $$overlays $(if $(debian),$(OUT)/debian-image)
+
+# A Debian 12 on a virtual disk, for DEBIAN=1.
+.PHONY: debian-image
+debian-image:
+	@tests/deps.sh mmdebstrap
+	@dom0/debian/image.sh $(OUT)/debian-image
 
 # --- run and check --------------------------------------------------------------------------------
 
@@ -128,7 +136,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test test-long test-linux soak fuzz lint help clean
+.PHONY: deps run test test-long test-linux test-debian soak fuzz lint help clean
 deps:
 	@tests/deps.sh
 
@@ -143,7 +151,7 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory all iso unit
-	$(PYTHON) -m pytest tests/docs tests/boot -m "not long and not linux" --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
 
 test-long:
 	@tests/deps.sh
@@ -154,6 +162,11 @@ test-linux:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory all iso
 	$(PYTHON) -m pytest tests/boot -m linux --junitxml=$(OUT)/junit-linux.xml
+
+test-debian:
+	@tests/deps.sh mmdebstrap
+	@$(MAKE) -s --no-print-directory all iso
+	$(PYTHON) -m pytest tests/boot -m debian --junitxml=$(OUT)/junit-debian.xml
 
 # The model of the shadow page tables, with another seed each time; then random work at domain 0's prompt, on 1, 2 and 4 pCPUs
 # in turn. A failing seed is printed.
@@ -185,9 +198,11 @@ help:
 	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet; LINUX=0 leaves out what needs Debian's packages"
+	@echo "make debian-image a Debian 12 on a virtual disk, in build/debian-image; DEBIAN=1 puts it on DISK"
 	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
 	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
 	@echo "make test-linux   Debian's Linux as a guest, some ten minutes of it; build/junit-linux.xml"
+	@echo "make test-debian  a whole Debian 12 as a guest, with a container in it; build/junit-debian.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
 	@echo "                  MINUTES=$(MINUTES) of it; SEED=N to repeat one"

@@ -84,13 +84,13 @@ def check_paths():
 
 
 def check_make_targets():
-    makefiles = text("Makefile") + text("tests/unit/unit.mk") + text("tests/bench/bench.mk")
+    makefiles = text("Makefile") + text("tests/unit/unit.mk") + text("tests/bench/bench.mk") + text("tests/xen/xen.mk")
     targets = set(re.findall(r"^([\w-]+):(?!=)", makefiles, re.M)) | set(
         " ".join(re.findall(r"^\.PHONY: (.*)$", makefiles, re.M)).split())
     complaints = []
     for page in PAGES:
-        for target in re.findall(r"`make (?!-)([a-z]\w*)[^`]*`|^ *\$? ?make ([a-z]\w*)", text(page), re.M):
-            name = target[0] or target[1]
+        for target in re.findall(r"`make (?!-)([a-z][\w-]*)[^`]*`|^ *\$? ?make ([a-z][\w-]*)", text(page), re.M):
+            name = re.sub(r"-[A-Z]+$", "", target[0] or target[1])  # `make unit-NAME`
             if name not in targets:
                 complaints.append(f"{page}: `make {name}` is no target")
     return complaints
