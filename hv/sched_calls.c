@@ -54,8 +54,8 @@ static long poll(struct vcpu *v, uint64_t arg)
     v->polling = true;
     sched_poll_current();
     /* An event that came before `polling` was seen by the sender: look again (pairs with
-     * evtchn_send). */
-    if (evtchn_any_pending(v->domain, ports, p.nr_ports) > 0)
+     * evtchn_send). One that interrupts was announced, and is not again. */
+    if (evtchn_any_pending(v->domain, ports, p.nr_ports) > 0 || evtchn_upcall_due(v))
         sched_wake(v);
     return 0;
 }
