@@ -81,7 +81,7 @@ class Debian:
     def run(self, command, timeout=120):
         """What a command prints; it must succeed."""
         self.machine.send(f"{command}; echo status $?\r")
-        self.machine.expect(r"\r\n(?s:(.*?))status (\d+)\r\n", timeout)
+        self.machine.expect(r"\n(?s:(.*?))status (\d+)\r+\n", timeout)
         text, status = clean(self.machine.child.match.group(1)), self.machine.child.match.group(2)
         self.machine.expect_exact(PROMPT)
         assert status == "0", f"{command}: status {status}: {text}"
@@ -102,7 +102,7 @@ def check_programs(guest):
     assert guest.run("systemctl is-system-running --wait", 600).strip() == "running"
     assert "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"" in guest.run("cat /etc/os-release")
     assert guest.run("busybox echo one two | busybox awk '{print $2}'") == "two\n"
-    assert guest.run("python3 -c 'import json; print(json.dumps(sum(range(10**6))))'") == "499999500000\n"
+    assert guest.run("python3 -c 'print(sum(range(10**6)))'") == "499999500000\n"
     guest.put("primes.c", PRIMES)
     assert guest.run("tcc -o primes primes.c && ./primes") == "2262 primes\n"
     assert guest.run("perl -e 'print 2 ** 20, \"\\n\"'") == "1048576\n"
@@ -119,11 +119,12 @@ def check_disk(guest):
 
 
 def check_container(guest):
-    guest.run("mkdir -p /srv/box/bin /srv/box/proc && cp /bin/busybox /srv/box/bin/ && chroot /srv/box /bin/busybox --install /bin")
+    guest.run("mkdir -p /srv/box/proc && cd / && cp --parents bin/busybox $(ldd /bin/busybox | grep -o '/lib[^ ]*') /srv/box; cd")
+    guest.run("chroot /srv/box /bin/busybox --install /bin")
     guest.put("/srv/box/inside", INSIDE)
     said = guest.run("unshare --pid --fork --mount --uts --ipc --net --cgroup chroot /srv/box /bin/sh /inside")
     assert "pid 1 on box\n" in said
-    assert "root has /bin /inside /proc\n" in said
+    assert "root has /bin /inside /lib /lib64 /proc\n" in said
     assert re.search(r"^network lo$", said, re.M), said
     assert int(re.search(r"^processes (\d+)$", said, re.M).group(1)) <= 4, said
     assert guest.run("hostname") == "debian\n"
