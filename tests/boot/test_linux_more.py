@@ -12,7 +12,7 @@ import pytest
 from linux import bare_stress, check_log, need_packages, put, stress_ramdisk
 from machine import BUILD
 from test_leaks import figures
-from test_linux import SHELL, leave, shell, start, stress
+from test_linux import SHELL, enter, enter_after_boot, leave, number, shell, start, stress
 from test_pvgrub import audited
 
 pytestmark = pytest.mark.linux
@@ -107,6 +107,14 @@ def test_clock(boot, disk):
     assert shell(m, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource") == "xen"
     leave(m)
     check_log(m, "linux")
+    first = number(m)
+    enter(m)
+    m.send("reboot\r")  # by itself: a new domain, whose clock begins anew
+    m.wait_prompt(120)
+    m.wait_until(lambda: number(m) not in (first, None), "its next life", 60)
+    enter_after_boot(m)
+    assert float(shell(m, "cat /proc/uptime").split()[0]) < time.monotonic() - looks[-1][3]
+    leave(m)
     assert m.poweroff() == 0
 
 
