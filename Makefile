@@ -150,7 +150,7 @@ run:
 
 test:
 	@tests/deps.sh
-	@$(MAKE) -s --no-print-directory all iso unit
+	@$(MAKE) -s --no-print-directory -j$$(nproc) all iso unit
 	$(PYTHON) -m pytest tests/docs tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
 
 test-long:
