@@ -251,7 +251,9 @@ long hypercall_iret(struct vcpu *v, struct hypercall *call)
         r->r11 = r->rflags;
     }
     r->vector = VECTOR_NONE;
-    v->info->evtchn_upcall_mask = !(f.rflags & RFLAGS_IF);
+    /* A full barrier before the way out looks for events: whoever raises one looks at the mask
+     * after that, and does not interrupt us while it is set (announce() in hv/evtchn.c). */
+    __atomic_exchange_n(&v->info->evtchn_upcall_mask, !(f.rflags & RFLAGS_IF), __ATOMIC_SEQ_CST);
     if ((f.cs & 3) == 3) {
         if (!v->paging.user_root.n)
             domain_crash(v->domain, "iret to user mode without a user page table");

@@ -91,9 +91,10 @@ iret_read:
         jc      1f
         movb    $1, INFO_MASK(%rax)
         jmp     2f
-1:      cmpb    $0, INFO_PENDING(%rax)
+1:      xor     %ecx, %ecx
+        xchg    %cl, INFO_MASK(%rax)    /* a barrier: see hypercall_iret() */
+        cmpb    $0, INFO_PENDING(%rax)
         jne     iret_slow
-        movb    $0, INFO_MASK(%rax)
 2:      andq    $~(RFLAGS_IOPL | RFLAGS_NT | RFLAGS_VM), OUR_RFLAGS(%rsp)
         orq     $RFLAGS_IF | 2, OUR_RFLAGS(%rsp)
         movzwl  OUR_SS(%rsp), %eax
