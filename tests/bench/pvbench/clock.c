@@ -13,13 +13,13 @@ uint64_t clock_ns_at(uint64_t tsc)
     uint64_t ns;
 
     do {
-        uint64_t ticks;
+        int64_t ticks; /* below 0: the hypervisor took a new timestamp since `tsc` was read */
 
         version = t->version;
         cpu_barrier();
-        ticks = tsc - t->tsc_timestamp;
-        ticks = t->tsc_shift >= 0 ? ticks << t->tsc_shift : ticks >> -t->tsc_shift;
-        ns = t->system_time + (uint64_t)(((unsigned __int128)ticks * t->tsc_to_system_mul) >> 32);
+        ticks = (int64_t)(tsc - t->tsc_timestamp);
+        ticks = t->tsc_shift >= 0 ? ticks * (1L << t->tsc_shift) : ticks >> -t->tsc_shift;
+        ns = t->system_time + (uint64_t)(((__int128)ticks * t->tsc_to_system_mul) >> 32);
         cpu_barrier();
     } while (version & 1 || version != t->version);
     return ns;
