@@ -6,9 +6,10 @@
 #ifndef HV_CONFIG_H
 #define HV_CONFIG_H
 
-#define PCPU_MAX   64   /* pCPUs used; a bit each in a 64-bit mask */
-#define DOMAIN_MAX 1024 /* slots of the domain table, a pointer each; numbers are reused late */
-#define VCPU_MAX   32   /* vCPUs of a domain: shared_info has room for 32 vcpu_infos */
+#define PCPU_MAX    64   /* pCPUs used; a bit each in a 64-bit mask */
+#define DOMAIN_MAX  1024 /* slots of the domain table, a pointer each; numbers are reused late */
+#define CPUPOOL_MAX 32   /* pools of pCPUs, 7 KiB each */
+#define VCPU_MAX    32   /* vCPUs of a domain: shared_info has room for 32 vcpu_infos */
 #define EXCHANGE_GFNS                                                                           \
     1024 /* gfns of a domU beyond its memory limit: room for XENMEM_exchange to find contiguous \
             ones */

@@ -196,6 +196,8 @@ static long make_parts(struct domain *d, const struct domain_params *params)
         err = evtchn_domain_init(d);
     if (!err)
         err = grant_domain_init(d, params->max_grant_frames, params->max_maptrack_frames);
+    if (!err)
+        err = sched_domain_init(d, params->pool);
     return err;
 }
 
@@ -404,5 +406,6 @@ void domain_put(struct domain *d)
     table_remove(d);
     for (unsigned i = 0; i < d->vcpu_max; i++)
         sched_vcpu_remove(d->vcpu[i]);
+    sched_domain_remove(d);
     free_parts(d);
 }

@@ -140,6 +140,7 @@ struct domain_params {
     uint64_t max_pages;
     unsigned shadow_pages; /* 0: default from max_pages */
     unsigned max_grant_frames, max_maptrack_frames;
+    unsigned pool; /* of pCPUs, sched/sched.h */
     xen_domain_handle_t handle;
 };
 long domain_create(const struct domain_params *params, struct domain **out);

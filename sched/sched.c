@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * States and switches of vCPUs around the policy of sched/wfq.c. One lock covers the queue and
+ * States and switches of vCPUs around the policies. One lock covers the queues of all pools and
  * every vCPU's scheduling state.
  *
  * A vCPU's state is up, blocked and pause_count; settle() brings queue and run state in line after
@@ -27,37 +27,41 @@
 #include "hv/domain.h"
 #include "hv/evtchn.h"
 #include "hv/log.h"
+#include "sched/sched_priv.h"
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_SCHED);
-static struct wfq queue;
-static struct wfq_entity *queue_heap[DOMAIN_MAX * VCPU_MAX];
-static struct timer release_timer; /* capped vCPUs get their next budget */
+struct sched_pcpu sched_pcpus[PCPU_MAX];
 
-static struct sched_pcpu {
-    struct vcpu *current; /* NULL: idle */
-    bool yielded;         /* by `current`, since it was chosen */
-    uint64_t idle_ns, idle_since;
-    struct timer quantum;
-    uint64_t told; /* pCPUs that shall pick again: told so once this one has released the lock */
-} pcpus[PCPU_MAX];
-
-static struct vcpu *vcpu_of(struct wfq_entity *e)
+static struct vcpu *vcpu_of(struct sched_entity *e)
 {
-    return (struct vcpu *)((char *)e - offsetof(struct vcpu, sched.wfq));
+    return (struct vcpu *)((char *)e - offsetof(struct vcpu, sched.entity));
+}
+
+static struct sched_queue *queue_of(const struct vcpu *v)
+{
+    return &v->domain->sched.pool->queue;
 }
 
 /* ---- the lock ---- */
 
-/* The pCPU shall pick again (lock held). */
-static void tell(unsigned pcpu)
+void sched_lock(void)
 {
-    pcpus[arch_pcpu_id()].told |= 1UL << pcpu;
+    spin_lock(&lock);
 }
 
-/* Interrupts are sent without the lock: one takes longer than all that is done under it. */
-static void unlock(void)
+void sched_tell(unsigned pcpu)
 {
-    struct sched_pcpu *c = &pcpus[arch_pcpu_id()];
+    sched_pcpus[arch_pcpu_id()].told |= 1UL << pcpu;
+}
+
+void sched_tell_all(const struct sched_pool *p)
+{
+    sched_pcpus[arch_pcpu_id()].told |= p->queue.online;
+}
+
+void sched_unlock(void)
+{
+    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
     uint64_t told = c->told;
 
     c->told = 0;
@@ -90,11 +94,11 @@ static int state_off_pcpu(const struct sched_vcpu *s)
     return runnable(s) ? RUNSTATE_runnable : RUNSTATE_offline;
 }
 
-static void kick_for(struct vcpu *v, uint64_t now, bool waking)
+void sched_kick_for(struct vcpu *v, uint64_t now, bool waking)
 {
-    int pcpu = wfq_place(&queue, &v->sched.wfq, now, waking);
+    int pcpu = policy_place(queue_of(v), &v->sched.entity, now, waking);
     if (pcpu >= 0)
-        tell((unsigned)pcpu);
+        sched_tell((unsigned)pcpu);
 }
 
 /* After a change of up, blocked or pause_count. */
@@ -103,17 +107,17 @@ static void settle(struct vcpu *v)
     struct sched_vcpu *s = &v->sched;
     uint64_t now = arch_time_ns();
 
-    if (s->wfq.state == WFQ_RUNNING) {
+    if (s->entity.state == SCHED_RUNNING) {
         if (!runnable(s))
-            tell(s->wfq.pcpu);
+            sched_tell(s->entity.pcpu);
         return;
     }
     enter_state(s, state_off_pcpu(s), now);
     if (!runnable(s)) {
-        wfq_sleep(&queue, &s->wfq);
-    } else if (s->wfq.state == WFQ_ASLEEP) {
-        wfq_wake(&queue, &s->wfq, now);
-        kick_for(v, now, true);
+        policy_sleep(queue_of(v), &s->entity);
+    } else if (s->entity.state == SCHED_ASLEEP) {
+        policy_wake(queue_of(v), &s->entity, now);
+        sched_kick_for(v, now, true);
     }
 }
 
@@ -125,75 +129,61 @@ static void quantum_over(void *arg)
     arch_request_resched(arch_pcpu_id());
 }
 
-static void tell_all(void)
-{
-    pcpus[arch_pcpu_id()].told |= queue.online;
-}
-
-/* A new period of budgets: whoever idles looks again; the others do at the end of their quanta,
- * which they have from now on. */
-static void release_capped(void *arg)
-{
-    (void)arg;
-    spin_lock(&lock);
-    wfq_release(&queue, arch_time_ns());
-    tell_all();
-    unlock();
-}
-
 void sched_init(void)
 {
-    wfq_init(&queue, queue_heap, DOMAIN_MAX * VCPU_MAX);
-    timer_init(&release_timer, release_capped, NULL);
+    sched_pools_init();
 }
 
 void sched_pcpu_init(void)
 {
-    struct sched_pcpu *c = &pcpus[arch_pcpu_id()];
+    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
 
     *c = (struct sched_pcpu){.idle_since = arch_time_ns()};
     timer_init(&c->quantum, quantum_over, NULL);
-    spin_lock(&lock);
-    wfq_pcpu_online(&queue, arch_pcpu_id());
-    unlock();
+    sched_lock();
+    sched_pool_join(arch_pcpu_id());
+    sched_unlock();
 }
 
 void sched_vcpu_init(struct vcpu *v)
 {
-    struct sched_domain *d = &v->domain->sched;
-
     v->sched = (struct sched_vcpu){.hard_affinity = ~0UL,
                                    .soft_affinity = ~0UL,
                                    .run_state = RUNSTATE_offline,
                                    .state_since_ns = arch_time_ns()};
-    wfq_entity_init(&v->sched.wfq, &d->group, d->weight ? d->weight : SCHED_WEIGHT_DEFAULT);
+    sched_lock();
+    sched_pool_enter_vcpu(v);
+    sched_unlock();
 }
 
 void sched_vcpu_remove(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     v->sched.up = false;
     settle(v);
-    unlock();
+    sched_unlock();
     sched_wait_off_pcpu(v);
+    sched_lock();
+    policy_remove(queue_of(v), &v->sched.entity);
+    sched_unlock();
 }
 
 /* ---- state changes ---- */
 
 void sched_vcpu_up(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     v->sched.up = true;
     settle(v);
-    unlock();
+    sched_unlock();
 }
 
 void sched_vcpu_down(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     v->sched.up = false;
     settle(v);
-    unlock();
+    sched_unlock();
 }
 
 /*
@@ -203,9 +193,9 @@ void sched_vcpu_down(struct vcpu *v)
  */
 static void mark_blocked(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     __atomic_store_n(&v->sched.blocked, true, __ATOMIC_RELAXED);
-    unlock();
+    sched_unlock();
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     arch_request_resched(arch_pcpu_id());
 }
@@ -229,10 +219,10 @@ void sched_wake(struct vcpu *v)
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with sched_block_current() */
     if (!__atomic_load_n(&v->sched.blocked, __ATOMIC_RELAXED))
         return;
-    spin_lock(&lock);
+    sched_lock();
     __atomic_store_n(&v->sched.blocked, false, __ATOMIC_RELAXED);
     settle(v);
-    unlock();
+    sched_unlock();
 }
 
 void sched_kick(struct vcpu *v)
@@ -255,34 +245,34 @@ void sched_yield_current(void)
 {
     unsigned pcpu = arch_pcpu_id();
 
-    if (wfq_somebody_waits(&queue)) {
-        pcpus[pcpu].yielded = true;
+    if (policy_somebody_waits(&sched_pcpus[pcpu].joined->queue)) {
+        sched_pcpus[pcpu].yielded = true;
         arch_request_resched(pcpu);
     }
 }
 
 void sched_pause(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     v->sched.pause_count++;
     settle(v);
-    unlock();
+    sched_unlock();
 }
 
 void sched_unpause(struct vcpu *v)
 {
-    spin_lock(&lock);
+    sched_lock();
     ASSERT(v->sched.pause_count > 0);
     v->sched.pause_count--;
     settle(v);
-    unlock();
+    sched_unlock();
 }
 
 /* The caller saw to it that v may not run: once it is off the policy's list of running ones it
  * stays off, so the order of the two looks matters. */
 void sched_wait_off_pcpu(struct vcpu *v)
 {
-    while (__atomic_load_n(&v->sched.wfq.state, __ATOMIC_ACQUIRE) == WFQ_RUNNING ||
+    while (__atomic_load_n(&v->sched.entity.state, __ATOMIC_ACQUIRE) == SCHED_RUNNING ||
            __atomic_load_n(&v->sched.on_pcpu, __ATOMIC_ACQUIRE))
         arch_cpu_relax();
 }
@@ -290,39 +280,55 @@ void sched_wait_off_pcpu(struct vcpu *v)
 /* ---- the choice and the switch ---- */
 
 /* When this pCPU must pick again (lock held). */
-static uint64_t quantum_end(const struct wfq_pcpu *p)
+static uint64_t quantum_end(const struct sched_slot *s)
 {
-    return p->running && p->slice != WFQ_NO_LIMIT ? p->since + p->slice : WFQ_NO_LIMIT;
+    return s->running && s->slice != SCHED_NO_LIMIT ? s->since + s->slice : SCHED_NO_LIMIT;
 }
 
 static void set_quantum(struct sched_pcpu *c, uint64_t end)
 {
-    if (end != WFQ_NO_LIMIT || timer_is_set(&c->quantum))
+    if (end != SCHED_NO_LIMIT || timer_is_set(&c->quantum))
         timer_set(&c->quantum, end);
 }
 
-/* One timer for all pCPUs, so the lock is held; there is something to set with caps only. */
-static void set_release(void)
+/* One timer for all pCPUs of a pool, so the lock is held. */
+static void set_release(struct sched_pool *p)
 {
-    uint64_t release = wfq_release_time(&queue);
+    uint64_t release = policy_release_time(&p->queue);
 
-    if (release != WFQ_NO_LIMIT &&
-        (!timer_is_set(&release_timer) || release_timer.deadline != release))
-        timer_set(&release_timer, release);
+    if (release != SCHED_NO_LIMIT &&
+        (!timer_is_set(&p->release_timer) || p->release_timer.deadline != release))
+        timer_set(&p->release_timer, release);
+}
+
+/* This pCPU leaves its pool, running nothing, and joins the one that it was given to (lock held).
+ */
+static void follow_pool(struct sched_pcpu *c, unsigned pcpu, uint64_t now)
+{
+    if (c->joined)
+        policy_pcpu_offline(&c->joined->queue, pcpu, now);
+    if (c->pool)
+        policy_pcpu_online(&c->pool->queue, pcpu);
+    /* Who waits for it looks without the lock (sched_pool_remove_pcpu()). */
+    __atomic_store_n(&c->joined, c->pool, __ATOMIC_RELEASE);
 }
 
 static struct vcpu *choose(unsigned pcpu, uint64_t now)
 {
-    struct sched_pcpu *c = &pcpus[pcpu];
+    struct sched_pcpu *c = &sched_pcpus[pcpu];
     struct vcpu *prev = c->current;
-    struct wfq_entity *e;
-    enum wfq_stop how = WFQ_STOP_SLEEP;
+    struct sched_entity *e = NULL;
+    enum sched_stop how = SCHED_STOP_SLEEP;
 
     if (prev && runnable(&prev->sched))
-        how = c->yielded ? WFQ_STOP_YIELD : WFQ_STOP_QUEUE;
+        how = c->yielded ? SCHED_STOP_YIELD : SCHED_STOP_QUEUE;
     c->yielded = false;
-    wfq_stop(&queue, pcpu, now, how);
-    e = wfq_pick(&queue, pcpu, now);
+    if (prev)
+        policy_stop(&c->joined->queue, pcpu, now, how);
+    if (c->joined != c->pool)
+        follow_pool(c, pcpu, now);
+    if (c->joined)
+        e = policy_pick(&c->joined->queue, pcpu, now);
     c->current = e ? vcpu_of(e) : NULL;
     if (prev && prev != c->current)
         enter_state(&prev->sched, state_off_pcpu(&prev->sched), now);
@@ -334,6 +340,32 @@ static struct vcpu *choose(unsigned pcpu, uint64_t now)
         c->idle_since = now;
     }
     return c->current;
+}
+
+/* After a choice: who else should look at the queue, and when this pCPU must (lock held). */
+static uint64_t after_choice(struct sched_pcpu *c, unsigned pcpu, struct vcpu *prev, uint64_t now)
+{
+    int idle;
+
+    if (prev && prev != c->current && prev->sched.entity.state == SCHED_QUEUED)
+        sched_kick_for(prev, now, false);
+    if (!c->joined)
+        return SCHED_NO_LIMIT;
+    set_release(c->joined);
+    while ((idle = policy_idle_with_work(&c->joined->queue)) >= 0)
+        sched_tell((unsigned)idle);
+    return quantum_end(&c->joined->queue.pcpu[pcpu]);
+}
+
+/* ns that this pCPU's vCPU goes on whatever waits; 0: a choice is due (lock held). */
+static uint64_t undisturbed(const struct sched_pcpu *c, unsigned pcpu, uint64_t now)
+{
+    const struct vcpu *v = c->current;
+
+    if (!v || c->joined != c->pool || c->yielded || !runnable(&v->sched) ||
+        !(v->sched.entity.affinity >> pcpu & 1))
+        return 0;
+    return policy_min_run_left(&c->joined->queue, pcpu, now);
 }
 
 static void switch_vcpus(unsigned pcpu, struct vcpu *prev, struct vcpu *next)
@@ -353,78 +385,28 @@ static void switch_vcpus(unsigned pcpu, struct vcpu *prev, struct vcpu *next)
 struct vcpu *sched_run(void)
 {
     unsigned pcpu = arch_pcpu_id();
-    struct sched_pcpu *c = &pcpus[pcpu];
+    struct sched_pcpu *c = &sched_pcpus[pcpu];
     struct vcpu *prev, *next;
     uint64_t now, left, quantum;
-    int idle;
 
-    spin_lock(&lock);
+    sched_lock();
     now = arch_time_ns();
     prev = next = c->current;
-    left = wfq_min_run_left(&queue, pcpu, now);
-    if (prev && left && !c->yielded && runnable(&prev->sched) &&
-        (prev->sched.wfq.affinity & (1UL << pcpu))) {
+    left = undisturbed(c, pcpu, now);
+    if (left) {
         quantum = now + left;
     } else {
         next = choose(pcpu, now);
-        quantum = quantum_end(&queue.pcpu[pcpu]);
-        set_release();
-        if (prev && prev != next && prev->sched.wfq.state == WFQ_QUEUED)
-            kick_for(prev, now, false);
-        while ((idle = wfq_idle_with_work(&queue)) >= 0)
-            tell((unsigned)idle);
+        quantum = after_choice(c, pcpu, prev, now);
     }
-    unlock();
+    sched_unlock();
     set_quantum(c, quantum);
     if (next != prev)
         switch_vcpus(pcpu, prev, next);
     return next;
 }
 
-/* ---- parameters and figures ---- */
-
-long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
-{
-    if (weight < 1 || weight > WFQ_WEIGHT_MAX || cap > 100 * VCPU_MAX)
-        return refuse(d, -XEN_EINVAL, "weight %u, cap %u", weight, cap);
-    spin_lock(&lock);
-    d->sched.weight = weight;
-    for (unsigned i = 0; i < d->vcpu_max; i++)
-        if (d->vcpu[i])
-            wfq_set_weight(&d->vcpu[i]->sched.wfq, weight);
-    if (d->sched.group.cap != cap) {
-        wfq_set_cap(&queue, &d->sched.group, cap, arch_time_ns());
-        tell_all();
-    }
-    unlock();
-    return 0;
-}
-
-void sched_get_params(struct domain *d, unsigned *weight, unsigned *cap)
-{
-    *weight = d->sched.weight ? d->sched.weight : SCHED_WEIGHT_DEFAULT;
-    *cap = d->sched.group.cap;
-}
-
-long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *soft)
-{
-    struct sched_vcpu *s = &v->sched;
-
-    if (hard && !(*hard & arch_pcpu_mask()))
-        return refuse(v->domain, -XEN_EINVAL, "no pCPU online in %lx", *hard);
-    spin_lock(&lock);
-    if (hard)
-        s->hard_affinity = *hard;
-    if (soft)
-        s->soft_affinity = *soft;
-    wfq_set_affinity(&queue, &s->wfq, s->hard_affinity, s->soft_affinity, arch_time_ns());
-    if (s->wfq.state == WFQ_RUNNING)
-        tell(s->wfq.pcpu);
-    else if (s->wfq.state == WFQ_QUEUED)
-        kick_for(v, arch_time_ns(), true);
-    unlock();
-    return 0;
-}
+/* ---- figures ---- */
 
 /* ns in `state`, the present stay included (lock held). */
 static uint64_t time_in(const struct sched_vcpu *s, int state, uint64_t now)
@@ -437,9 +419,9 @@ uint64_t sched_cpu_time(struct vcpu *v)
 {
     uint64_t ns;
 
-    spin_lock(&lock);
+    sched_lock();
     ns = time_in(&v->sched, RUNSTATE_running, arch_time_ns());
-    unlock();
+    sched_unlock();
     return ns;
 }
 
@@ -448,24 +430,24 @@ void sched_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
     uint64_t now;
 
     memset(out, 0, sizeof *out); /* guests get all of it, the gap behind `state` too */
-    spin_lock(&lock);
+    sched_lock();
     now = arch_time_ns();
     out->state = v->sched.run_state;
     out->state_entry_time = v->sched.state_since_ns;
     for (int i = 0; i < 4; i++)
         out->time[i] = time_in(&v->sched, i, now);
-    unlock();
+    sched_unlock();
 }
 
 uint64_t sched_idle_time(unsigned pcpu)
 {
     uint64_t ns, now;
 
-    spin_lock(&lock);
+    sched_lock();
     now = arch_time_ns();
-    ns = pcpus[pcpu].idle_ns;
-    if (!pcpus[pcpu].current && now > pcpus[pcpu].idle_since)
-        ns += now - pcpus[pcpu].idle_since;
-    unlock();
+    ns = sched_pcpus[pcpu].idle_ns;
+    if (!sched_pcpus[pcpu].current && now > sched_pcpus[pcpu].idle_since)
+        ns += now - sched_pcpus[pcpu].idle_since;
+    sched_unlock();
     return ns;
 }

@@ -15,6 +15,14 @@
 
 #define PENUMBRA_INTERFACE_VERSION 1u
 
+/*
+ * Numbers of schedulers that Xen has none for, in sched_id of its control interface; their
+ * parameters have the form of XEN_SCHEDULER_CREDIT2's, which itself stands for weighted fair
+ * queueing here.
+ */
+#define PENUMBRA_SCHEDULER_RR      0x100u /* round robin */
+#define PENUMBRA_SCHEDULER_LOTTERY 0x101u
+
 #define PENUMBRA_OP_counters       1u /* u.counters */
 #define PENUMBRA_OP_walk           2u /* u.walk */
 #define PENUMBRA_OP_get_store_mode 3u /* u.store_mode */

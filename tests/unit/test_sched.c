@@ -7,11 +7,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include <xen/errno.h>
 #include "hv/arch.h"
+#include "hv/boot_info.h"
 #include "hv/domain.h"
 #include "tests/unit/fake_arch.h"
 
@@ -79,6 +81,16 @@ void arch_cpu_relax(void)
     on_relax();
 }
 
+static const char *boot_policy; /* sched= of the boot line */
+
+bool boot_option(const char *name, char *buf, unsigned size)
+{
+    assert_string_equal(name, "sched");
+    if (boot_policy)
+        snprintf(buf, size, "%s", boot_policy);
+    return boot_policy != NULL;
+}
+
 static void run_on(unsigned pcpu)
 {
     fake.pcpu = pcpu;
@@ -140,6 +152,7 @@ static int start(void **state)
     for (unsigned d = 0; d < DOMAINS; d++) {
         domain[d].id = (domid_t)d;
         domain[d].vcpu_max = VCPUS;
+        assert_int_equal(sched_domain_init(&domain[d], 0), 0);
         for (unsigned i = 0; i < VCPUS; i++) {
             domain[d].vcpu[i] = &vcpu[d][i];
             vcpu[d][i].domain = &domain[d];
@@ -222,7 +235,7 @@ static void check(void)
             struct vcpu *v = &vcpu[d][i];
             check_vcpu(v);
             ran += sched_cpu_time(v);
-            if (place_of(v) == PCPUS && may_run(v) && !domain[d].sched.group.cap)
+            if (place_of(v) == PCPUS && may_run(v) && !domain[d].sched.cap)
                 for (unsigned p = 0; p < PCPUS; p++)
                     if (v->sched.hard_affinity >> p & 1)
                         assert_non_null(loaded[p]);
@@ -507,7 +520,7 @@ static void wait_for_the_chosen(struct vcpu *v)
 
     (void)v;
     on_save = NULL;
-    assert_int_equal(watched->sched.wfq.state, WFQ_RUNNING);
+    assert_int_equal(watched->sched.entity.state, SCHED_RUNNING);
     assert_false(watched->sched.on_pcpu);
     fake.pcpu = 3;
     on_relax = stop_waiting;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sched/wfq.h"
+#include "sched/policy.h"
 
 #define ENTITIES 40
 #define GROUPS   6
@@ -20,7 +20,7 @@
 #define NEVER    UINT64_MAX
 
 struct task {
-    struct wfq_entity e;
+    struct sched_entity e;
     uint64_t burst, pause;    /* ns of running between sleeps, 0: never sleeps; mean ns of sleep */
     uint64_t arrives, leaves; /* ns */
     uint64_t burst_left, wake_at;
@@ -30,9 +30,8 @@ struct task {
 };
 
 struct machine {
-    struct wfq q;
-    struct wfq_entity *heap[ENTITIES];
-    struct wfq_group group[GROUPS];
+    struct sched_queue q;
+    struct sched_group group[GROUPS];
     struct task task[ENTITIES];
     unsigned tasks, pcpus;
     uint64_t now, end;
@@ -58,7 +57,7 @@ static uint64_t rnd_to(struct machine *m, uint64_t limit)
     return limit ? ((uint64_t)rnd(m) << 16 ^ rnd(m)) % limit : 0;
 }
 
-static struct task *task_of(struct wfq_entity *e)
+static struct task *task_of(struct sched_entity *e)
 {
     return (struct task *)((char *)e - offsetof(struct task, e));
 }
@@ -77,7 +76,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static void place(struct machine *m, struct task *t, bool waking)
 {
-    int p = wfq_place(&m->q, &t->e, m->now, waking);
+    int p = policy_place(&m->q, &t->e, m->now, waking);
     if (p >= 0)
         m->resched[p] = true;
 }
@@ -87,17 +86,17 @@ static void wake(struct machine *m, struct task *t)
     t->wake_at = NEVER;
     t->burst_left = t->burst ? 1 + rnd_to(m, 2 * t->burst) : NEVER;
     t->queued_at = m->now;
-    wfq_wake(&m->q, &t->e, m->now);
+    policy_wake(&m->q, &t->e, m->now);
     place(m, t, true);
 }
 
 static void run(struct machine *m, unsigned p, bool may_keep)
 {
-    struct wfq_entity *prev = m->q.pcpu[p].running, *next;
+    struct sched_entity *prev = m->q.pcpu[p].running, *next;
     struct task *t = prev ? task_of(prev) : NULL;
     bool goes = t && (t->burst_left == 0 || m->now >= t->leaves);
-    uint64_t left = wfq_min_run_left(&m->q, p, m->now);
-    enum wfq_stop how = WFQ_STOP_QUEUE;
+    uint64_t left = policy_min_run_left(&m->q, p, m->now);
+    enum sched_stop how = SCHED_STOP_QUEUE;
     int idle;
 
     m->resched[p] = false;
@@ -106,17 +105,17 @@ static void run(struct machine *m, unsigned p, bool may_keep)
         return;
     }
     if (goes)
-        how = WFQ_STOP_SLEEP;
+        how = SCHED_STOP_SLEEP;
     else if (m->yields && rnd(m) % 8 == 0)
-        how = WFQ_STOP_YIELD;
-    wfq_stop(&m->q, p, m->now, how);
-    if (t && how != WFQ_STOP_SLEEP)
+        how = SCHED_STOP_YIELD;
+    policy_stop(&m->q, p, m->now, how);
+    if (t && how != SCHED_STOP_SLEEP)
         t->queued_at = m->now;
     if (t && goes) {
         t->wake_at = m->now >= t->leaves ? NEVER : m->now + 1 + rnd_to(m, 2 * t->pause);
         t->present = m->now < t->leaves;
     }
-    next = wfq_pick(&m->q, p, m->now);
+    next = policy_pick(&m->q, p, m->now);
     if (next) {
         struct task *n = task_of(next);
         assert_true(next->affinity >> p & 1);
@@ -125,11 +124,12 @@ static void run(struct machine *m, unsigned p, bool may_keep)
         n->queued_at = NEVER;
         m->trace = m->trace * 31 + (uint64_t)(n - m->task) * 8 + p;
     }
-    m->timer[p] =
-        next && m->q.pcpu[p].slice != WFQ_NO_LIMIT ? m->now + m->q.pcpu[p].slice + late(m) : NEVER;
-    if (prev && prev != next && prev->state == WFQ_QUEUED)
+    m->timer[p] = next && m->q.pcpu[p].slice != SCHED_NO_LIMIT
+                      ? m->now + m->q.pcpu[p].slice + late(m)
+                      : NEVER;
+    if (prev && prev != next && prev->state == SCHED_QUEUED)
         place(m, t, false);
-    while ((idle = wfq_idle_with_work(&m->q)) >= 0)
+    while ((idle = policy_idle_with_work(&m->q)) >= 0)
         m->resched[idle] = true;
 }
 
@@ -138,8 +138,8 @@ static void act(struct machine *m)
 {
     bool again = true;
 
-    if (wfq_release_time(&m->q) <= m->now) {
-        wfq_release(&m->q, m->now);
+    if (policy_release_time(&m->q) <= m->now) {
+        policy_release(&m->q, m->now);
         for (unsigned p = 0; p < m->pcpus; p++)
             m->resched[p] = true;
     }
@@ -147,8 +147,8 @@ static void act(struct machine *m)
         struct task *t = &m->task[i];
         if (t->present && t->wake_at <= m->now)
             wake(m, t);
-        if (t->present && m->now >= t->leaves && t->e.state != WFQ_RUNNING) {
-            wfq_sleep(&m->q, &t->e);
+        if (t->present && m->now >= t->leaves && t->e.state != SCHED_RUNNING) {
+            policy_sleep(&m->q, &t->e);
             t->present = false;
             t->wake_at = NEVER;
             t->queued_at = NEVER;
@@ -157,7 +157,7 @@ static void act(struct machine *m)
     while (again) {
         again = false;
         for (unsigned p = 0; p < m->pcpus; p++) {
-            struct wfq_entity *e = m->q.pcpu[p].running;
+            struct sched_entity *e = m->q.pcpu[p].running;
             bool over = e && (task_of(e)->burst_left == 0 || m->now >= task_of(e)->leaves);
             if (over || m->timer[p] <= m->now) {
                 run(m, p, !over);
@@ -174,9 +174,9 @@ static uint64_t next_event(struct machine *m)
 {
     uint64_t t = m->end;
 
-    t = least(t, wfq_release_time(&m->q));
+    t = least(t, policy_release_time(&m->q));
     for (unsigned p = 0; p < m->pcpus; p++) {
-        struct wfq_entity *e = m->q.pcpu[p].running;
+        struct sched_entity *e = m->q.pcpu[p].running;
         t = least(t, m->timer[p]);
         if (e && task_of(e)->burst_left != NEVER)
             t = least(t, m->now + task_of(e)->burst_left);
@@ -186,7 +186,7 @@ static uint64_t next_event(struct machine *m)
     for (unsigned i = 0; i < m->tasks; i++)
         if (m->task[i].present)
             t = least(t, least(m->task[i].wake_at,
-                               m->task[i].e.state == WFQ_RUNNING ? NEVER : m->task[i].leaves));
+                               m->task[i].e.state == SCHED_RUNNING ? NEVER : m->task[i].leaves));
     return t;
 }
 
@@ -195,7 +195,7 @@ static void advance(struct machine *m, uint64_t to)
     uint64_t ns = to - m->now;
 
     for (unsigned p = 0; p < m->pcpus; p++) {
-        struct wfq_entity *e = m->q.pcpu[p].running;
+        struct sched_entity *e = m->q.pcpu[p].running;
         if (!e)
             continue;
         task_of(e)->cpu += ns;
@@ -217,21 +217,21 @@ static void advance(struct machine *m, uint64_t to)
 
 static uint64_t service_now(struct machine *m, const struct task *t)
 {
-    uint64_t ns = t->e.state == WFQ_RUNNING ? m->now - m->q.pcpu[t->e.pcpu].since : 0;
-    return t->e.service + (ns * WFQ_SCALE + t->e.rest) / t->e.weight;
+    uint64_t ns = t->e.state == SCHED_RUNNING ? m->now - m->q.pcpu[t->e.pcpu].since : 0;
+    return t->e.wfq.service + (ns * WFQ_SCALE + t->e.wfq.rest) / t->e.weight;
 }
 
 static void check_conservation(struct machine *m)
 {
     for (unsigned p = 0; p < m->pcpus; p++)
         for (unsigned i = 0; !m->q.pcpu[p].running && i < m->tasks; i++)
-            if (m->task[i].e.state == WFQ_QUEUED)
+            if (m->task[i].e.state == SCHED_QUEUED)
                 assert_false(m->task[i].e.affinity >> p & 1);
 }
 
 static bool runnable(const struct task *t)
 {
-    return t->e.state == WFQ_QUEUED || t->e.state == WFQ_RUNNING;
+    return t->e.state == SCHED_QUEUED || t->e.state == SCHED_RUNNING;
 }
 
 /* On one pCPU no two counters are further apart than the bound; on several nobody who waits is
@@ -241,7 +241,7 @@ static void check_drift(struct machine *m, uint64_t bound)
     for (unsigned i = 0; i < m->tasks; i++) {
         const struct task *a = &m->task[i];
         uint64_t sa = service_now(m, a);
-        if (!runnable(a) || (m->pcpus > 1 && a->e.state == WFQ_RUNNING))
+        if (!runnable(a) || (m->pcpus > 1 && a->e.state == SCHED_RUNNING))
             continue;
         for (unsigned j = 0; j < m->tasks; j++) {
             const struct task *b = &m->task[j];
@@ -255,7 +255,7 @@ static void check_drift(struct machine *m, uint64_t bound)
 
 static uint64_t drift_bound(struct machine *m)
 {
-    uint32_t w = WFQ_WEIGHT_MAX;
+    uint32_t w = SCHED_WEIGHT_MAX;
 
     for (unsigned i = 0; i < m->tasks; i++)
         w = m->task[i].e.weight < w ? m->task[i].e.weight : w;
@@ -292,9 +292,9 @@ static struct machine *machine_make(unsigned pcpus, uint32_t seed)
     m->pcpus = pcpus;
     m->rng = seed * 2654435761U + 1;
     m->end = 500 * MS;
-    wfq_init(&m->q, m->heap, ENTITIES);
+    policy_queue_init(&m->q, &wfq_policy);
     for (unsigned p = 0; p < pcpus; p++) {
-        wfq_pcpu_online(&m->q, p);
+        policy_pcpu_online(&m->q, p);
         m->timer[p] = NEVER;
     }
     return m;
@@ -305,7 +305,7 @@ static struct task *add(struct machine *m, uint32_t weight, uint64_t burst, uint
 {
     struct task *t = &m->task[m->tasks++];
 
-    wfq_entity_init(&t->e, &m->group[group], weight);
+    policy_add(&m->q, &t->e, &m->group[group], weight);
     t->burst = burst;
     t->pause = pause;
     t->leaves = NEVER;
@@ -316,7 +316,7 @@ static struct task *add(struct machine *m, uint32_t weight, uint64_t burst, uint
 static uint32_t random_weight(struct machine *m)
 {
     static const uint32_t some[] = {1, 16, 64, 128, 256, 256, 256, 512, 1024, 65535};
-    return rnd(m) % 3 ? some[rnd(m) % 10] : 1 + rnd(m) % WFQ_WEIGHT_MAX;
+    return rnd(m) % 3 ? some[rnd(m) % 10] : 1 + rnd(m) % SCHED_WEIGHT_MAX;
 }
 
 static void random_tasks(struct machine *m, bool equal, bool affinity)
@@ -403,13 +403,13 @@ static void test_late_quanta_keep_weights(void **state)
         struct task *a = add(m, 512, 0, 0, 0), *b = add(m, 256, 0, 0, 0);
         uint64_t now = 0, ran[2] = {0, 0};
 
-        wfq_wake(&m->q, &a->e, 0);
-        wfq_wake(&m->q, &b->e, 0);
+        policy_wake(&m->q, &a->e, 0);
+        policy_wake(&m->q, &b->e, 0);
         for (unsigned i = 0; i < 3000; i++) {
-            struct wfq_entity *e = wfq_pick(&m->q, 0, now);
+            struct sched_entity *e = policy_pick(&m->q, 0, now);
             ran[e == &b->e] += quanta[k];
             now += quanta[k];
-            wfq_stop(&m->q, 0, now, WFQ_STOP_QUEUE);
+            policy_stop(&m->q, 0, now, SCHED_STOP_QUEUE);
         }
         assert_in_range(ran[0] * 100 / ran[1], 198, 202);
         free(m);
@@ -541,7 +541,7 @@ static void test_caps_hold_in_any_window(void **state)
         struct machine *m = machine_make(1 + seed % 8, seed);
         uint64_t lateness = seed % 2 ? 0 : rnd_to(m, 200000);
         for (unsigned g = 1; g < GROUPS; g++)
-            wfq_set_cap(&m->q, &m->group[g], 1 + rnd(m) % (g < 3 ? 60 : 250), 0);
+            policy_set_cap(&m->q, &m->group[g], 1 + rnd(m) % (g < 3 ? 60 : 250), 0);
         random_tasks(m, seed % 2, seed % 4 == 1);
         for (unsigned i = 0; i < m->tasks; i++)
             m->task[i].e.group = &m->group[rnd(m) % GROUPS];
@@ -567,7 +567,7 @@ static void test_cap_is_reached(void **state)
     for (unsigned k = 0; k < sizeof caps / sizeof caps[0]; k++) {
         struct machine *m = machine_make(4, k + 1);
         uint64_t got = 0, want;
-        wfq_set_cap(&m->q, &m->group[1], caps[k], 0);
+        policy_set_cap(&m->q, &m->group[1], caps[k], 0);
         m->end = 2000 * MS;
         for (unsigned i = 0; i < 4; i++)
             add(m, 256, 0, 0, 1);
@@ -591,10 +591,10 @@ static void test_overflow(void **state)
             struct machine *m = machine_make(1 + seed % 4, seed);
             random_tasks(m, false, seed % 2);
             for (unsigned p = 0; k && p < m->pcpus; p++)
-                m->q.pcpu[p].floor = (1UL << 62) - 5 * MS;
+                m->q.wfq.pcpu[p].floor = (1UL << 62) - 5 * MS;
             m->end = 200 * MS;
             simulate(m, false);
-            overflows += m->q.era;
+            overflows += m->q.wfq.era;
             trace[k] = m->trace;
             free(m);
         }
@@ -610,13 +610,13 @@ static void test_short_runs_are_charged(void **state)
     struct task *a = add(m, 65535, 0, 0, 0);
     uint64_t t = 0;
     (void)state;
-    wfq_wake(&m->q, &a->e, 0);
+    policy_wake(&m->q, &a->e, 0);
     for (unsigned i = 0; i < 100000; i++) {
-        assert_ptr_equal(wfq_pick(&m->q, 0, t), &a->e);
+        assert_ptr_equal(policy_pick(&m->q, 0, t), &a->e);
         t += 100;
-        wfq_stop(&m->q, 0, t, WFQ_STOP_QUEUE);
+        policy_stop(&m->q, 0, t, SCHED_STOP_QUEUE);
     }
-    assert_int_equal(a->e.service, 100000UL * 100 * WFQ_SCALE / 65535);
+    assert_int_equal(a->e.wfq.service, 100000UL * 100 * WFQ_SCALE / 65535);
     free(m);
 }
 
@@ -626,18 +626,18 @@ static void test_sleep_through_an_era(void **state)
     struct machine *m = machine_make(1, 1);
     struct task *a = add(m, 256, 0, 0, 0), *b = add(m, 1, 0, 0, 0);
     (void)state;
-    m->q.pcpu[0].floor = (1UL << 62) - 10;
-    wfq_wake(&m->q, &a->e, m->now);
-    assert_ptr_equal(wfq_pick(&m->q, 0, 0), &a->e);
-    wfq_stop(&m->q, 0, 5, WFQ_STOP_SLEEP);
-    wfq_wake(&m->q, &b->e, m->now);
-    assert_ptr_equal(wfq_pick(&m->q, 0, 5), &b->e);
-    wfq_stop(&m->q, 0, 5 + MS, WFQ_STOP_QUEUE);
-    assert_int_equal(m->q.era, 1);
-    assert_true(b->e.service < 1UL << 62);
-    wfq_wake(&m->q, &a->e, m->now);
-    assert_true(a->e.service < b->e.service);
-    assert_ptr_equal(wfq_pick(&m->q, 0, 5 + MS), &a->e);
+    m->q.wfq.pcpu[0].floor = (1UL << 62) - 10;
+    policy_wake(&m->q, &a->e, m->now);
+    assert_ptr_equal(policy_pick(&m->q, 0, 0), &a->e);
+    policy_stop(&m->q, 0, 5, SCHED_STOP_SLEEP);
+    policy_wake(&m->q, &b->e, m->now);
+    assert_ptr_equal(policy_pick(&m->q, 0, 5), &b->e);
+    policy_stop(&m->q, 0, 5 + MS, SCHED_STOP_QUEUE);
+    assert_int_equal(m->q.wfq.era, 1);
+    assert_true(b->e.wfq.service < 1UL << 62);
+    policy_wake(&m->q, &a->e, m->now);
+    assert_true(a->e.wfq.service < b->e.wfq.service);
+    assert_ptr_equal(policy_pick(&m->q, 0, 5 + MS), &a->e);
     free(m);
 }
 
@@ -646,18 +646,18 @@ static void test_yield_lets_the_next_run(void **state)
     struct machine *m = machine_make(1, 1);
     struct task *a = add(m, 65535, 0, 0, 0), *b = add(m, 1, 0, 0, 0);
     (void)state;
-    wfq_wake(&m->q, &a->e, m->now);
-    wfq_wake(&m->q, &b->e, m->now);
-    a->e.service = 0;
-    b->e.service = 100;
-    assert_ptr_equal(wfq_pick(&m->q, 0, 0), &a->e);
-    wfq_stop(&m->q, 0, 10, WFQ_STOP_YIELD);
-    assert_ptr_equal(wfq_pick(&m->q, 0, 10), &b->e);
-    wfq_stop(&m->q, 0, 20, WFQ_STOP_SLEEP);
+    policy_wake(&m->q, &a->e, m->now);
+    policy_wake(&m->q, &b->e, m->now);
+    a->e.wfq.service = 0;
+    b->e.wfq.service = 100;
+    assert_ptr_equal(policy_pick(&m->q, 0, 0), &a->e);
+    policy_stop(&m->q, 0, 10, SCHED_STOP_YIELD);
+    assert_ptr_equal(policy_pick(&m->q, 0, 10), &b->e);
+    policy_stop(&m->q, 0, 20, SCHED_STOP_SLEEP);
     /* Alone, a yield changes nothing. */
-    assert_ptr_equal(wfq_pick(&m->q, 0, 20), &a->e);
-    wfq_stop(&m->q, 0, 30, WFQ_STOP_YIELD);
-    assert_ptr_equal(wfq_pick(&m->q, 0, 30), &a->e);
+    assert_ptr_equal(policy_pick(&m->q, 0, 20), &a->e);
+    policy_stop(&m->q, 0, 30, SCHED_STOP_YIELD);
+    assert_ptr_equal(policy_pick(&m->q, 0, 30), &a->e);
     free(m);
 }
 
@@ -669,17 +669,17 @@ static void test_affinity_change(void **state)
     /* b alone on pCPU 1 for a second: far ahead of what happens on pCPU 0. */
     a->e.affinity = 1;
     b->e.affinity = 2;
-    wfq_wake(&m->q, &b->e, m->now);
+    policy_wake(&m->q, &b->e, m->now);
     for (uint64_t t = 0; t < 1000 * MS; t += MS) {
-        assert_ptr_equal(wfq_pick(&m->q, 1, t), &b->e);
-        wfq_stop(&m->q, 1, t + MS, WFQ_STOP_QUEUE);
+        assert_ptr_equal(policy_pick(&m->q, 1, t), &b->e);
+        policy_stop(&m->q, 1, t + MS, SCHED_STOP_QUEUE);
     }
-    /* Pinned beside a now: no debt from its time elsewhere. */
-    wfq_wake(&m->q, &a->e, m->now);
-    wfq_set_affinity(&m->q, &b->e, 1, 1, m->now);
-    assert_true(b->e.service == a->e.service);
-    assert_null(wfq_pick(&m->q, 1, 1000 * MS));
-    assert_non_null(wfq_pick(&m->q, 0, 1000 * MS));
+    /* Pinned beside a now: no debt from its time elsewhere but its last quantum. */
+    policy_wake(&m->q, &a->e, m->now);
+    policy_set_affinity(&m->q, &b->e, 1, 1, m->now);
+    assert_int_equal(b->e.wfq.service - a->e.wfq.service, WFQ_QUANTUM_NS);
+    assert_null(policy_pick(&m->q, 1, 1000 * MS));
+    assert_non_null(policy_pick(&m->q, 0, 1000 * MS));
     free(m);
 }
 
@@ -689,13 +689,13 @@ static void test_place_prefers(void **state)
     struct task *a = add(m, 256, 0, 0, 0);
     (void)state;
     a->e.pcpu = 2;
-    wfq_wake(&m->q, &a->e, m->now);
-    assert_int_equal(wfq_place(&m->q, &a->e, 0, true), 2); /* where it ran last */
+    policy_wake(&m->q, &a->e, m->now);
+    assert_int_equal(policy_place(&m->q, &a->e, 0, true), 2); /* where it ran last */
     a->e.preferred = 8;
-    assert_int_equal(wfq_place(&m->q, &a->e, 0, true), 3); /* soft affinity */
-    assert_int_equal(wfq_place(&m->q, &a->e, 0, true), 0); /* those two have been told already */
+    assert_int_equal(policy_place(&m->q, &a->e, 0, true), 3); /* soft affinity */
+    assert_int_equal(policy_place(&m->q, &a->e, 0, true), 0); /* those two have been told already */
     a->e.affinity = 1;
-    assert_int_equal(wfq_place(&m->q, &a->e, 0, true), -1);
+    assert_int_equal(policy_place(&m->q, &a->e, 0, true), -1);
     free(m);
 }
 

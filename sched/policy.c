@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/policy.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Longest time charged at once, ns: no arithmetic overflows whatever the clock did. */
+#define RAN_MAX (1UL << 40)
+
+/* ---- which there are ---- */
+
+static const struct sched_policy *const policies[] = {&wfq_policy};
+
+const struct sched_policy *policy_list(unsigned n)
+{
+    return n < sizeof policies / sizeof policies[0] ? policies[n] : NULL;
+}
+
+const struct sched_policy *policy_find(const char *name)
+{
+    const struct sched_policy *p;
+
+    for (unsigned i = 0; (p = policy_list(i)); i++)
+        if (!strcmp(p->name, name))
+            return p;
+    return NULL;
+}
+
+const struct sched_policy *policy_find_id(uint32_t id)
+{
+    const struct sched_policy *p;
+
+    for (unsigned i = 0; (p = policy_list(i)); i++)
+        if (p->id == id)
+            return p;
+    return NULL;
+}
+
+/* ---- for policies ---- */
+
+void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_state state)
+{
+    uint32_t waiting = q->waiting + (state == SCHED_QUEUED) - (e->state == SCHED_QUEUED);
+
+    __atomic_store_n(&q->waiting, waiting, __ATOMIC_RELAXED);
+    /* Who waits for it to stop looks without the lock (sched_wait_off_pcpu()). */
+    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
+}
+
+uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    const struct sched_slot *s = &q->pcpu[pcpu];
+    uint64_t ns = s->running && now > s->since ? now - s->since : 0;
+
+    return ns < RAN_MAX ? ns : RAN_MAX;
+}
+
+int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e)
+{
+    uint64_t idle = q->idle & e->affinity;
+
+    if (idle & e->preferred)
+        idle &= e->preferred;
+    if (idle & (1UL << e->pcpu))
+        return (int)e->pcpu;
+    return idle ? __builtin_ctzl(idle) : -1;
+}
+
+void policy_append(struct sched_list *l, struct sched_entity *e)
+{
+    e->next = NULL;
+    e->prev = l->last;
+    if (l->last)
+        l->last->next = e;
+    else
+        l->first = e;
+    l->last = e;
+}
+
+void policy_unlink(struct sched_list *l, struct sched_entity *e)
+{
+    if (e->prev)
+        e->prev->next = e->next;
+    else
+        l->first = e->next;
+    if (e->next)
+        e->next->prev = e->prev;
+    else
+        l->last = e->prev;
+}
+
+/* ---- queues and their pCPUs ---- */
+
+void policy_queue_init(struct sched_queue *q, const struct sched_policy *policy)
+{
+    *q = (struct sched_queue){.policy = policy};
+    if (policy->init)
+        policy->init(q);
+}
+
+void policy_pcpu_online(struct sched_queue *q, unsigned pcpu)
+{
+    q->online |= 1UL << pcpu;
+    q->idle |= 1UL << pcpu;
+    if (q->policy->pcpu_online)
+        q->policy->pcpu_online(q, pcpu);
+}
+
+void policy_pcpu_offline(struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    q->online &= ~(1UL << pcpu);
+    q->idle &= ~(1UL << pcpu);
+    if (q->policy->pcpu_offline)
+        q->policy->pcpu_offline(q, pcpu, now);
+}
+
+/* ---- entities ---- */
+
+void policy_add(struct sched_queue *q, struct sched_entity *e, struct sched_group *group,
+                uint32_t weight)
+{
+    *e = (struct sched_entity){
+        .weight = weight, .affinity = ~0UL, .preferred = ~0UL, .group = group};
+    if (q->policy->add)
+        q->policy->add(q, e);
+}
+
+void policy_remove(struct sched_queue *q, struct sched_entity *e)
+{
+    if (q->policy->remove)
+        q->policy->remove(q, e);
+}
+
+void policy_set_weight(struct sched_queue *q, struct sched_entity *e, uint32_t weight)
+{
+    if (q->policy->set_weight)
+        q->policy->set_weight(q, e, weight);
+    e->weight = weight;
+}
+
+void policy_set_affinity(struct sched_queue *q, struct sched_entity *e, uint64_t affinity,
+                         uint64_t preferred, uint64_t now)
+{
+    if (q->policy->set_affinity && affinity != e->affinity)
+        q->policy->set_affinity(q, e, affinity, now);
+    e->affinity = affinity;
+    e->preferred = preferred;
+}
+
+void policy_set_cap(struct sched_queue *q, struct sched_group *g, uint32_t cap, uint64_t now)
+{
+    if (q->policy->set_cap)
+        q->policy->set_cap(q, g, cap, now);
+    g->cap = cap;
+}
+
+void policy_wake(struct sched_queue *q, struct sched_entity *e, uint64_t now)
+{
+    q->policy->wake(q, e, now);
+    policy_enter(q, e, SCHED_QUEUED);
+}
+
+void policy_sleep(struct sched_queue *q, struct sched_entity *e)
+{
+    if (e->state == SCHED_ASLEEP)
+        return;
+    q->policy->sleep(q, e);
+    policy_enter(q, e, SCHED_ASLEEP);
+}
+
+/* ---- running ---- */
+
+void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sched_stop how)
+{
+    struct sched_entity *e = q->pcpu[pcpu].running;
+
+    if (!e)
+        return;
+    q->policy->stop(q, pcpu, now, how);
+    q->pcpu[pcpu].running = NULL;
+    policy_enter(q, e, how == SCHED_STOP_SLEEP ? SCHED_ASLEEP : SCHED_QUEUED);
+}
+
+struct sched_entity *policy_pick(struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    struct sched_slot *s = &q->pcpu[pcpu];
+    struct sched_entity *e = q->policy->pick(q, pcpu, now, &s->slice);
+
+    if (!e) {
+        q->idle |= 1UL << pcpu;
+        return NULL;
+    }
+    q->idle &= ~(1UL << pcpu);
+    s->running = e;
+    s->since = now;
+    policy_enter(q, e, SCHED_RUNNING);
+    e->pcpu = pcpu;
+    return e;
+}
+
+int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t now, bool waking)
+{
+    int pcpu = q->policy->place(q, e, now, waking);
+
+    if (pcpu >= 0)
+        q->idle &= ~(1UL << pcpu);
+    return pcpu;
+}
+
+int policy_idle_with_work(struct sched_queue *q)
+{
+    for (uint64_t m = q->waiting ? q->idle : 0; m; m &= m - 1) {
+        int p = __builtin_ctzl(m);
+        if (q->policy->has_work(q, (unsigned)p)) {
+            q->idle &= ~(1UL << p);
+            return p;
+        }
+    }
+    return -1;
+}
+
+uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    const struct sched_slot *s = &q->pcpu[pcpu];
+    uint64_t min = s->slice < q->policy->min_run_ns ? s->slice : q->policy->min_run_ns;
+
+    return s->running && now < s->since + min ? s->since + min - now : 0;
+}
+
+uint64_t policy_release_time(const struct sched_queue *q)
+{
+    return q->policy->release_time ? q->policy->release_time(q) : SCHED_NO_LIMIT;
+}
+
+void policy_release(struct sched_queue *q, uint64_t now)
+{
+    if (q->policy->release)
+        q->policy->release(q, now);
+}
