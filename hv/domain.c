@@ -20,6 +20,7 @@
 #include "hv/wallclock.h"
 #include "mm/frame.h"
 #include "mm/heap.h"
+#include "sched/trace.h"
 
 struct domain *dom0;
 
@@ -234,6 +235,7 @@ long domain_create(const struct domain_params *params, struct domain **out)
     }
     /* One for the table, gone with domain_destroy(), one for the caller. */
     __atomic_store_n(&d->refs, 2, __ATOMIC_RELEASE);
+    trace_domain(TRACE_DOMAIN_CREATED, d->id, d->created_ns);
     *out = d;
     return 0;
 }
@@ -407,5 +409,6 @@ void domain_put(struct domain *d)
     for (unsigned i = 0; i < d->vcpu_max; i++)
         sched_vcpu_remove(d->vcpu[i]);
     sched_domain_remove(d);
+    trace_domain(TRACE_DOMAIN_DESTROYED, d->id, arch_time_ns());
     free_parts(d);
 }

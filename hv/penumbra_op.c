@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __HYPERVISOR_arch_2 (hv/public/penumbra.h): domain 0 looks into a domain's paging and says how
- * the domain's stores to page tables are caught. The argument is copied once; the answer is put
- * into the copy, which is then written back.
+ * __HYPERVISOR_arch_2 (hv/public/penumbra.h): domain 0 looks into a domain's paging, says how the
+ * domain's stores to page tables are caught, and traces the scheduler (hv/trace_op.c). The argument
+ * is copied once; the answer is put into the copy, which is then written back.
  */
 #include <xen/errno.h>
+#include "hv/control.h"
 #include "hv/domain.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
 #include "hv/public/penumbra.h"
+#include "hv/trace_op.h"
 #include "mm/guest.h"
 
 static void add_vcpu(const struct vcpu *v, struct penumbra_counters *c)
@@ -101,22 +103,40 @@ static long dispatch(struct domain *d, struct penumbra_op *op)
     }
 }
 
+static long on_domain(struct penumbra_op *op)
+{
+    struct domain *d = domain_get_dying_too(op->domid);
+    long rc;
+
+    if (!d)
+        return refuse(NULL, -XEN_ESRCH, "arch_2: no domain %u", op->domid);
+    rc = dispatch(d, op);
+    domain_put(d);
+    return rc;
+}
+
+static long on_trace(struct penumbra_op *op)
+{
+    long rc;
+
+    if (!control_trylock())
+        return -XEN_ERESTART;
+    rc = trace_op(&op->u.trace);
+    control_unlock();
+    return rc;
+}
+
 /* arg: struct penumbra_op. */
 long hypercall_arch_2(struct vcpu *v, struct hypercall *call)
 {
     struct penumbra_op op;
-    struct domain *d;
     long rc;
 
     if (guest_read(&op, call->arg[0], sizeof op))
         return -XEN_EFAULT;
     if (op.interface_version != PENUMBRA_INTERFACE_VERSION)
         return refuse(v->domain, -XEN_EACCES, "arch_2 interface %u", op.interface_version);
-    d = domain_get_dying_too(op.domid);
-    if (!d)
-        return refuse(NULL, -XEN_ESRCH, "arch_2: no domain %u", op.domid);
-    rc = dispatch(d, &op);
-    domain_put(d);
+    rc = op.cmd == PENUMBRA_OP_trace ? on_trace(&op) : on_domain(&op);
     if (!rc && guest_write(call->arg[0], &op, sizeof op))
         rc = -XEN_EFAULT;
     return rc;

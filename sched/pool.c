@@ -16,6 +16,7 @@
 #include "hv/domain.h"
 #include "hv/log.h"
 #include "sched/sched_priv.h"
+#include "sched/trace.h"
 
 static struct sched_pool pools[CPUPOOL_MAX]; /* the first is Pool-0 */
 
@@ -192,6 +193,7 @@ static void release(void *arg)
     struct sched_pool *p = arg;
 
     sched_lock();
+    trace_release(arch_time_ns());
     policy_release(&p->queue, arch_time_ns());
     sched_tell_all(p);
     sched_unlock();
@@ -395,6 +397,7 @@ long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
         return refuse(d, -XEN_EOPNOTSUPP, "weight %u, cap %u: %s has no such thing", weight, cap,
                       policy->name);
     }
+    trace_params(d->id, weight, cap, arch_time_ns());
     s->weight = weight;
     for (unsigned i = 0; i < d->vcpu_max; i++)
         if (d->vcpu[i])

@@ -28,6 +28,7 @@
 #include "hv/evtchn.h"
 #include "hv/log.h"
 #include "sched/sched_priv.h"
+#include "sched/trace.h"
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_SCHED);
 struct sched_pcpu sched_pcpus[PCPU_MAX];
@@ -81,6 +82,7 @@ static void enter_state(struct sched_vcpu *s, int state, uint64_t now)
 {
     if (s->run_state == state)
         return;
+    trace_runstate(vcpu_of(&s->entity), s->run_state, state, now);
     if (now > s->state_since_ns)
         s->state_time_ns[s->run_state] += now - s->state_since_ns;
     s->run_state = state;
@@ -97,8 +99,10 @@ static int state_off_pcpu(const struct sched_vcpu *s)
 void sched_kick_for(struct vcpu *v, uint64_t now, bool waking)
 {
     int pcpu = policy_place(queue_of(v), &v->sched.entity, now, waking);
-    if (pcpu >= 0)
+    if (pcpu >= 0) {
+        trace_kick(v, (unsigned)pcpu, now);
         sched_tell((unsigned)pcpu);
+    }
 }
 
 /* After a change of up, blocked or pause_count. */
@@ -116,6 +120,7 @@ static void settle(struct vcpu *v)
     if (!runnable(s)) {
         policy_sleep(queue_of(v), &s->entity);
     } else if (s->entity.state == SCHED_ASLEEP) {
+        trace_vcpu(TRC_SCHED_WAKE, v, now);
         policy_wake(queue_of(v), &s->entity, now);
         sched_kick_for(v, now, true);
     }
@@ -154,6 +159,7 @@ void sched_vcpu_init(struct vcpu *v)
     sched_lock();
     sched_pool_enter_vcpu(v);
     sched_unlock();
+    trace_vcpu(TRC_SCHED_DOM_ADD, v, arch_time_ns());
 }
 
 void sched_vcpu_remove(struct vcpu *v)
@@ -166,6 +172,7 @@ void sched_vcpu_remove(struct vcpu *v)
     sched_lock();
     policy_remove(queue_of(v), &v->sched.entity);
     sched_unlock();
+    trace_vcpu(TRC_SCHED_DOM_REM, v, arch_time_ns());
 }
 
 /* ---- state changes ---- */
@@ -313,12 +320,27 @@ static void follow_pool(struct sched_pcpu *c, unsigned pcpu, uint64_t now)
     __atomic_store_n(&c->joined, c->pool, __ATOMIC_RELEASE);
 }
 
+/* Why the one that ran since `since` does not go on, now that the next one is chosen. */
+static enum trace_stop why_stopped(const struct sched_vcpu *s, bool yielded, bool quantum_over)
+{
+    if (!runnable(s))
+        return s->up && s->blocked ? TRACE_STOP_blocked : TRACE_STOP_paused;
+    if (s->entity.state == SCHED_PARKED)
+        return TRACE_STOP_cap;
+    if (!(s->entity.affinity >> s->entity.pcpu & 1))
+        return TRACE_STOP_moved;
+    if (yielded)
+        return TRACE_STOP_yielded;
+    return quantum_over ? TRACE_STOP_quantum : TRACE_STOP_preempted;
+}
+
 static struct vcpu *choose(unsigned pcpu, uint64_t now)
 {
     struct sched_pcpu *c = &sched_pcpus[pcpu];
     struct vcpu *prev = c->current;
     struct sched_entity *e = NULL;
     enum sched_stop how = SCHED_STOP_SLEEP;
+    bool over = prev && now >= quantum_end(&c->joined->queue.pcpu[pcpu]);
 
     if (prev && runnable(&prev->sched))
         how = c->yielded ? SCHED_STOP_YIELD : SCHED_STOP_QUEUE;
@@ -330,8 +352,11 @@ static struct vcpu *choose(unsigned pcpu, uint64_t now)
     if (c->joined)
         e = policy_pick(&c->joined->queue, pcpu, now);
     c->current = e ? vcpu_of(e) : NULL;
-    if (prev && prev != c->current)
+    if (prev && prev != c->current) {
+        trace_stop_running(prev, why_stopped(&prev->sched, how == SCHED_STOP_YIELD, over),
+                           now - prev->sched.state_since_ns, now);
         enter_state(&prev->sched, state_off_pcpu(&prev->sched), now);
+    }
     if (!prev && e)
         c->idle_ns += now - c->idle_since;
     if (e) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one hypercall of our own, __HYPERVISOR_arch_2, for what Xen's interface has no call for:
- * looking into a domain's shadow page tables, and choosing how its stores to page tables are
- * caught. Shared by the hypervisor and domain 0; docs/abi.md (section 50) has the errors.
+ * looking into a domain's shadow page tables, choosing how its stores to page tables are caught,
+ * and the scheduler's trace. Shared by the hypervisor and domain 0; docs/abi.md (section 50) has
+ * the errors.
  *
  * The only argument is the address of a struct penumbra_op. The caller sets `cmd`,
  * `interface_version`, `domid` and the fields marked IN; what is marked OUT is the answer. Another
@@ -27,6 +28,7 @@
 #define PENUMBRA_OP_walk           2u /* u.walk */
 #define PENUMBRA_OP_get_store_mode 3u /* u.store_mode */
 #define PENUMBRA_OP_set_store_mode 4u
+#define PENUMBRA_OP_trace          5u /* u.trace; `domid` is ignored */
 
 /*
  * What happened to a domain since it was made, and what it holds. All fields are 64 bits, so that
@@ -125,6 +127,35 @@ struct penumbra_store_mode {
 };
 _Static_assert(sizeof(struct penumbra_store_mode) == 8, "layout");
 
+/*
+ * The scheduler's trace (records: hv/public/trace.h): a ring for each pCPU, whose oldest records
+ * give way to new ones. Records of a ring are numbered from 0 when tracing starts.
+ */
+#define PENUMBRA_TRACE_start  1u /* IN: kib. Rings of that size, empty, and tracing on */
+#define PENUMBRA_TRACE_stop   2u /* off; the rings stay as they are */
+#define PENUMBRA_TRACE_clear  3u /* off, and the rings' memory is given back */
+#define PENUMBRA_TRACE_status 4u /* of one ring: pcpu. OUT: on, kib, first, count, pcpus */
+#define PENUMBRA_TRACE_mark   5u /* records the present state of every vCPU, if tracing is on */
+/* IN: pcpu, first, count, buffer. OUT: the records from number `first` on, or from the oldest that
+ * is still there: `first` says which; `count`, which may be less than asked for; 0: no more. */
+#define PENUMBRA_TRACE_read 6u
+
+#define PENUMBRA_TRACE_KIB_MIN 4u    /* of each pCPU's ring; a power of two */
+#define PENUMBRA_TRACE_KIB_MAX 4096u /* 131,072 records */
+
+struct penumbra_trace {
+    uint32_t cmd; /* PENUMBRA_TRACE_* */
+    uint32_t pcpu;
+    uint32_t kib; /* of each ring; 0: there are none */
+    uint32_t pcpus;
+    uint64_t first; /* OUT of status: number of the oldest record */
+    uint64_t count;
+    uint64_t buffer; /* guest address */
+    uint8_t on;
+    uint8_t pad[7];
+};
+_Static_assert(sizeof(struct penumbra_trace) == 48, "layout");
+
 struct penumbra_op {
     uint32_t cmd;               /* PENUMBRA_OP_* */
     uint32_t interface_version; /* PENUMBRA_INTERFACE_VERSION */
@@ -134,6 +165,7 @@ struct penumbra_op {
         struct penumbra_counters counters;
         struct penumbra_walk walk;
         struct penumbra_store_mode store_mode;
+        struct penumbra_trace trace;
     } u;
 };
 _Static_assert(sizeof(struct penumbra_op) == 288, "layout");

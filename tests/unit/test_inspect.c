@@ -7,8 +7,10 @@
 
 #include "hv/arch.h"
 #include "hv/domain.h"
+#include "hv/control.h"
 #include "hv/hypercall.h"
 #include "hv/public/penumbra.h"
+#include "hv/trace_op.h"
 
 #define VA va_of(3, 1, 2, 4)
 /* L4 at gfn 10, L3 11, L2 12, L1 13; data from 20 on. */
@@ -18,6 +20,27 @@
 static struct domain domain;
 static struct vcpu vcpus[2];
 static int references;
+
+static bool control_busy;
+static int control_held;
+
+bool control_trylock(void)
+{
+    control_held += !control_busy;
+    return !control_busy;
+}
+
+void control_unlock(void)
+{
+    control_held--;
+}
+
+long trace_op(struct penumbra_trace *t)
+{
+    assert_int_equal(control_held, 1);
+    t->count = 17;
+    return t->cmd == PENUMBRA_TRACE_start ? -XEN_ENOMEM : 0;
+}
 
 struct domain *domain_get_dying_too(domid_t id)
 {
@@ -392,6 +415,27 @@ static void test_hypercall_sets_the_mode(void **state)
     assert_int_equal(op.u.store_mode.assist, 1);
 }
 
+/* The trace is nobody's: the domain is not looked at, and one call is made at a time. */
+static void test_hypercall_traces(void **state)
+{
+    struct hypercall c = {.arg = {(uint64_t)&op}};
+
+    (void)state;
+    memset(&op, 0, sizeof op);
+    op.u.trace.cmd = PENUMBRA_TRACE_status;
+    assert_int_equal(call(PENUMBRA_OP_trace), 0);
+    assert_int_equal(op.u.trace.count, 17);
+    op.domid = 4711;
+    assert_int_equal(hypercall_arch_2(&vcpus[0], &c), 0);
+    op.u.trace = (struct penumbra_trace){.cmd = PENUMBRA_TRACE_start};
+    assert_int_equal(call(PENUMBRA_OP_trace), -XEN_ENOMEM);
+    assert_int_equal(op.u.trace.count, 0); /* not written back */
+    control_busy = true;
+    assert_int_equal(call(PENUMBRA_OP_trace), -XEN_ERESTART);
+    control_busy = false;
+    assert_int_equal(control_held, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -409,6 +453,7 @@ int main(void)
         T(test_hypercall_walks),
         T(test_hypercall_counts),
         T(test_hypercall_sets_the_mode),
+        T(test_hypercall_traces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
