@@ -151,7 +151,7 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory -j$$(nproc) all iso unit
-	$(PYTHON) -m pytest tests/docs tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/trace tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
 
 test-long:
 	@tests/deps.sh

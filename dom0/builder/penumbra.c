@@ -58,3 +58,16 @@ int penumbra_set_store_mode(domid_t domid, unsigned mode)
     op.u.store_mode.mode = (uint8_t)mode;
     return (int)hypercall_arch_2(&op);
 }
+
+int penumbra_trace(struct penumbra_trace *t)
+{
+    struct penumbra_op op;
+    int rc;
+
+    begin(&op, PENUMBRA_OP_trace, 0);
+    op.u.trace = *t;
+    rc = (int)hypercall_arch_2(&op);
+    if (rc == 0)
+        *t = op.u.trace;
+    return rc;
+}

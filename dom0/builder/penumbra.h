@@ -22,4 +22,7 @@ int penumbra_walk(domid_t domid, struct penumbra_walk *walk);
 int penumbra_get_store_mode(domid_t domid, struct penumbra_store_mode *mode);
 int penumbra_set_store_mode(domid_t domid, unsigned mode);
 
+/* The scheduler's trace; t->cmd says what, and which fields are used. */
+int penumbra_trace(struct penumbra_trace *t);
+
 #endif

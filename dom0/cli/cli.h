@@ -85,6 +85,7 @@ int cmd_counters(int argc, char **argv);
 int cmd_pt(int argc, char **argv);
 int cmd_pt_mode(int argc, char **argv);
 int cmd_log_dirty(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_df(int argc, char **argv);

@@ -70,6 +70,14 @@ const struct command commands[] = {
      "  -a  all of them\n"
      "  -w  wait until they have ended\n",
      cmd_shutdown, COMPLETE_DOMAIN},
+    {"trace", "[start [SIZE]|stop|status|save FILE|show|clear]", "record what the scheduler does",
+     "  start [SIZE]  begin anew; SIZE of each pCPU's ring: 64K, 4M (MiB without a letter; 1M)\n"
+     "  stop          end it, and keep what was recorded\n"
+     "  save FILE     write it to a file, in the form of Xen's xentrace\n"
+     "  show [--from MS] [--ms N]\n"
+     "                draw N ms of it, from MS ms after its begin; the last 60 by itself\n"
+     "  clear         end it, and give the memory back\n",
+     cmd_trace, COMPLETE_FILE},
     {"unpause", "DOMAIN...", "let paused domains run", NULL, cmd_unpause, COMPLETE_DOMAIN},
     {"vcpu-list", "[DOMAIN...]", "show the vCPUs of domains", NULL, cmd_vcpu_list, COMPLETE_DOMAIN},
     {"vcpu-set", "DOMAIN COUNT", "let a domain use that many of its vCPUs",

@@ -63,6 +63,7 @@ unit_tree := sched/tree.c
 unit_evtchn := hv/evtchn.c hv/evtchn_op.c $(mm_base) tests/unit/fake_domain.c
 unit_grant := $(addprefix hv/,grant.c grant_map.c grant_copy.c) $(mm_all) tests/unit/fake_domain.c tests/unit/shadow_world.c
 unit_timer := sched/timer.c tests/unit/fake_arch.c
+unit_gantt := dom0/trace/gantt.c dom0/trace/tracefile.c
 unit_trace := sched/trace.c hv/trace_op.c $(mm_base)
 unit_sched := $(addprefix sched/,sched.c pool.c timer.c trace.c) $(sched_policies) tests/unit/fake_arch.c
 unit_acpi := arch/x86/acpi.c
