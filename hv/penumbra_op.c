@@ -136,7 +136,13 @@ long hypercall_arch_2(struct vcpu *v, struct hypercall *call)
         return -XEN_EFAULT;
     if (op.interface_version != PENUMBRA_INTERFACE_VERSION)
         return refuse(v->domain, -XEN_EACCES, "arch_2 interface %u", op.interface_version);
-    rc = op.cmd == PENUMBRA_OP_trace ? on_trace(&op) : on_domain(&op);
+    switch (op.cmd) {
+    case PENUMBRA_OP_trace:
+        rc = on_trace(&op);
+        break;
+    default:
+        rc = on_domain(&op);
+    }
     if (!rc && guest_write(call->arg[0], &op, sizeof op))
         rc = -XEN_EFAULT;
     return rc;

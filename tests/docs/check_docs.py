@@ -167,7 +167,8 @@ OPERATIONS = [
     ("33 `physdev_op`", "PHYSDEVOP_", ["hv/physdev.c"]),
     ("35 `sysctl`", "XEN_SYSCTL_(?!PHYSCAP|PERFCOP|CPUPOOL|SCHEDOP|INTERFACE)",
      ["hv/sysctl.c:dispatch"]),
-    ("50 `arch_2`", "PENUMBRA_OP_", ["hv/penumbra_op.c:dispatch"]),
+    ("50 `arch_2`", "PENUMBRA_OP_", ["hv/penumbra_op.c:dispatch", "hv/penumbra_op.c:hypercall_arch_2"]),
+    ("The scheduler's trace", "PENUMBRA_TRACE_", ["hv/trace_op.c:trace_op"]),
     ("36 `domctl`", "XEN_DOMCTL_(?!GRANT|SCHEDOP|INTERFACE)", ["hv/domctl.c:living", "hv/domctl.c:dispatch"]),
 ]
 
@@ -205,6 +206,7 @@ ERRORS = {
     "io/pci_device.c": "33",
     "hv/platform.c": "7",
     "hv/penumbra_op.c": "50",
+    "hv/trace_op.c": "50",
     "hv/domctl.c": "36",
     "hv/domctl_vcpu.c": "36",
     "hv/domctl_shadow.c": "36",
