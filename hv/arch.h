@@ -84,8 +84,9 @@ void arch_root_changed(struct vcpu *v);  /* after that, without the lock: what h
 /* MMUEXT_SET_LDT: descriptors at a guest's address, read when they are used; 0 entries: none.
  * -EINVAL. */
 long arch_ldt_set(struct vcpu *v, uint64_t base, unsigned entries);
-/* Registers, top of stack and roots of a vCPU on the log. */
-void arch_vcpu_dump(const struct vcpu *v);
+/* Registers, top of stack and roots of a vCPU on the log; of the current one, in a hypercall, when
+ * that ends. */
+void arch_vcpu_dump(struct vcpu *v);
 /* Refresh vcpu_time_info (version protocol) in v's vcpu_info. */
 void arch_vcpu_update_time(struct vcpu *v);
 

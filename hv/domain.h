@@ -33,8 +33,15 @@ struct vcpu {
     /* The guest-shared vcpu_info: in shared_info at first, or where VCPUOP_register_vcpu_info put
      * it. Read and written by the hypervisor through this pointer only. */
     struct vcpu_info *info;
+    uint64_t hypercall_since; /* ticks: when its present hypercall first looked at the clock; 0: not
+                                 yet */
+    /* What it did, for PENUMBRA_OP_counters: counted by the vCPU itself, with no lock. */
+    struct {
+        uint64_t hypercalls, updates;
+        uint64_t stores[STORE_FORMS], stores_refused, tables_dropped;
+    } count;
     struct paging_vcpu paging;
-    struct arch_vcpu arch; /* arch's fast paths know where these three stand */
+    struct arch_vcpu arch; /* arch's assembly knows where all of these stand */
 
     unsigned id;
     struct sched_vcpu sched; /* sched/: state, affinity, run states */
@@ -48,9 +55,6 @@ struct vcpu {
      * switch-in. */
     uint64_t runstate_va;
 
-    uint64_t hypercall_since; /* ticks: when its present hypercall first looked at the clock; 0: not
-                                 yet */
-
     struct timer singleshot; /* raises VIRQ_TIMER */
     struct timer periodic;
     uint64_t periodic_ns; /* 0: stopped */
@@ -59,19 +63,13 @@ struct vcpu {
     bool polling; /* blocked in SCHEDOP_poll: an event on a polled port wakes even when masked */
 
     uint32_t virq_port[VIRQ_MAX]; /* 0: unbound; event lock */
-
-    /* What it did, for PENUMBRA_OP_counters: counted by the vCPU itself, with no lock. */
-    struct {
-        uint64_t hypercalls, updates;
-        uint64_t stores[STORE_FORMS], stores_refused, tables_dropped;
-    } count;
 };
 
 struct domain {
     domid_t id;
     int32_t refs; /* atomic; the domain table holds one until destruction is complete */
     bool privileged;
-    uint64_t hypercalls; /* a bit for each that it may make */
+    uint64_t hypercalls; /* a bit for each that it may make; arch's assembly knows where */
     bool dying;          /* domain lock; set once, never cleared */
     bool is_shut_down;   /* shutdown_code is valid */
     uint8_t shutdown_code;

@@ -250,7 +250,6 @@ long hypercall_iret(struct vcpu *v, struct hypercall *call)
         r->rcx = r->rip;
         r->r11 = r->rflags;
     }
-    r->vector = VECTOR_NONE;
     /* A full barrier before the way out looks for events: whoever raises one looks at the mask
      * after that, and does not interrupt us while it is set (announce() in hv/evtchn.c). */
     __atomic_exchange_n(&v->info->evtchn_upcall_mask, !(f.rflags & RFLAGS_IF), __ATOMIC_SEQ_CST);
@@ -260,5 +259,6 @@ long hypercall_iret(struct vcpu *v, struct hypercall *call)
         else
             x86_toggle_mode(v);
     }
+    r->vector = VECTOR_NONE; /* last: a crash is told with all registers (arch_vcpu_dump()) */
     return 0;
 }

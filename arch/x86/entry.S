@@ -17,8 +17,13 @@
  * comes from), which is where x86_guest_regs() finds it.
  */
 #include "arch/x86/extable.inc"
+#include "arch/x86/guest_offsets.h"
+#include "arch/x86/pcpu.h"
+#include "arch/x86/x86.h"
 
-        .macro  SAVE_REGS
+#define PCPU(field) (PCPU_AREA_DATA + PCPU_##field)
+
+        .macro  SAVE_SCRATCH
         push    %r9
         push    %r8
         push    %r10
@@ -28,12 +33,34 @@
         push    %rax
         push    %rcx
         push    %r11
+        .endm
+
+        .macro  SAVE_REGS
+        SAVE_SCRATCH
         push    %rbx
         push    %rbp
         push    %r12
         push    %r13
         push    %r14
         push    %r15
+        .endm
+
+        .macro  FILL_PRESERVED          /* what SAVE_SCRATCH leaves out */
+        mov     %rbx, REGS_RBX(%rsp)
+        mov     %rbp, REGS_RBP(%rsp)
+        mov     %r12, REGS_R12(%rsp)
+        mov     %r13, REGS_R13(%rsp)
+        mov     %r14, REGS_R14(%rsp)
+        mov     %r15, REGS_R15(%rsp)
+        .endm
+
+        .macro  RESTORE_ARGUMENTS
+        pop     %rdi
+        pop     %rsi
+        pop     %rdx
+        pop     %r10
+        pop     %r8
+        pop     %r9
         .endm
 
         .macro  RESTORE_REGS
@@ -46,12 +73,7 @@
         pop     %r11
         pop     %rcx
         pop     %rax
-        pop     %rdi
-        pop     %rsi
-        pop     %rdx
-        pop     %r10
-        pop     %r8
-        pop     %r9
+        RESTORE_ARGUMENTS
         .endm
 
 /* ---- exceptions and interrupts: 256 stubs and a table of their addresses for the IDT ---- */
@@ -124,21 +146,88 @@ x86_resume:
         add     $16, %rsp
         jmp     entry_iret
 
-/* ---- SYSCALL: the per-pCPU stub has saved the guest's rsp in struct pcpu and loaded the main stack's top. The guest's
- * rip is in rcx, its rflags in r11 (AMD APM vol. 3, SYSCALL). syscall_dispatch() fills in the stack pointer, and says
- * whether SYSRET may be used. ---- */
+/*
+ * ---- SYSCALL: the per-pCPU stub has saved the guest's rsp in struct pcpu and loaded the main stack's top. The guest's rip
+ * is in rcx, its rflags in r11 (AMD APM vol. 3, SYSCALL). From guest kernel mode it is a hypercall, wherever it stands
+ * (guests use no hypercall page): number in rax; arguments in rdi, rsi, rdx, r10, r8, r9; result in rax; rcx and r11 are
+ * lost. The frame is the call (struct hypercall from rax on), which its continuation finds in place.
+ *
+ * Hypercalls are what guests do most, so all that most of them need is here: handlers keep r15 to rbx for their caller, so
+ * these enter the frame only if something is to be done on the way out; SYSRET leads back to an address of the upper half
+ * (elsewhere an Intel processor might fault in ring 0 on the guest's stack, CVE-2012-0217) without TF or RF. ----
+ */
         .globl  syscall_entry
 syscall_entry:
         push    $0xe02b                 /* FLAT_USER_SS64 */
-        push    $0                      /* rsp: from struct pcpu, in C */
+        push    $0                      /* rsp: from struct pcpu, below */
         push    %r11
         push    $0xe033                 /* FLAT_USER_CS64 */
         push    %rcx
         push    $0
-        push    $0x100                  /* VECTOR_SYSCALL */
-        SAVE_REGS
+        push    $VECTOR_HYPERCALL
+        SAVE_SCRATCH
+        sub     $REGS_R11, %rsp
+        mov     %rsp, %r11
+        xor     %r11w, %r11w            /* the pCPU's area */
+        mov     PCPU(CURRENT)(%r11), %rdi
+        mov     PCPU(GUEST_RSP)(%r11), %rdx
+        mov     %rdx, REGS_RSP(%rsp)
+        cmpb    $0, VCPU_KERNEL_MODE(%rdi)
+        je      syscall_of_user
+        incq    VCPU_HYPERCALLS(%rdi)   /* hypercall_started() */
+        movq    $0, VCPU_HYPERCALL_SINCE(%rdi)
+        mov     VCPU_DOMAIN(%rdi), %rdx
+        cmp     $63, %rax               /* hypercall_run() */
+        ja      hypercall_not_allowed
+        bt      %rax, DOMAIN_HYPERCALLS(%rdx)
+        jnc     hypercall_not_allowed
+        lea     REGS_RAX(%rsp), %rsi
+        lea     (%rax,%rax,2), %rax
+        lea     hypercall_table(%rip), %rdx
+        call    *(%rdx,%rax,8)
+hypercall_done:
+        mov     %rsp, %r11
+        xor     %r11w, %r11w
+        mov     PCPU(CURRENT)(%r11), %rdx
+        mov     VCPU_INFO(%rdx), %rdx
+        cmpb    $0, PCPU(RESCHED)(%r11)
+        jne     hypercall_slow_exit
+        cmpb    $0, INFO_PENDING(%rdx)  /* an event, to be delivered or not */
+        jne     hypercall_slow_exit
+        cmpl    $VECTOR_HYPERCALL, REGS_VECTOR(%rsp)
+        jne     hypercall_slow_exit     /* IRET: it leaves through another frame */
+        cmp     $-HYPERCALL_RESTART, %rax
+        je      hypercall_slow_exit
+        mov     REGS_RIP(%rsp), %rcx
+        mov     REGS_RFLAGS(%rsp), %r11
+        mov     %rcx, %rdx
+        sar     $47, %rdx
+        inc     %rdx
+        jnz     hypercall_slow_exit     /* lower half */
+        test    $RFLAGS_TF | RFLAGS_RF, %r11d
+        jnz     hypercall_slow_exit
+        add     $REGS_RDI, %rsp
+        RESTORE_ARGUMENTS
+        mov     REGS_RSP - REGS_VECTOR(%rsp), %rsp
+        sysretq
+
+hypercall_not_allowed:
+        mov     %rax, %rsi
+        call    hypercall_refused
+        jmp     hypercall_done
+
+hypercall_slow_exit:
+        FILL_PRESERVED
+        mov     %rsp, %rdi
+        mov     %rax, %rsi
+        call    hypercall_finish
+        jmp     syscall_exit
+syscall_of_user:
+        FILL_PRESERVED
+        movl    $VECTOR_SYSCALL, REGS_VECTOR(%rsp)
         mov     %rsp, %rdi
         call    syscall_dispatch
+syscall_exit:                           /* al: may SYSRET be used? */
         test    %al, %al
         RESTORE_REGS                    /* pops leave the flags alone */
         lea     16(%rsp), %rsp

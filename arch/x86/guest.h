@@ -9,7 +9,6 @@
 #define ARCH_X86_GUEST_H
 
 #include <xen/errno.h>
-#include "arch/x86/guest_offsets.h"
 #include "arch/x86/pcpu.h"
 #include "arch/x86/x86.h"
 #include "hv/domain.h"
@@ -111,10 +110,30 @@ void x86_guest_out(struct vcpu *v, uint16_t port, unsigned size, uint32_t value)
 /* fastpath.S */
 #define VCPU_OFFSET(member, value) \
     _Static_assert(offsetof(struct vcpu, member) == (value), "known to assembly")
+VCPU_OFFSET(domain, VCPU_DOMAIN);
 VCPU_OFFSET(info, VCPU_INFO);
+VCPU_OFFSET(hypercall_since, VCPU_HYPERCALL_SINCE);
+VCPU_OFFSET(count.hypercalls, VCPU_HYPERCALLS);
 VCPU_OFFSET(paging.root[1], VCPU_USER_ROOT);
 VCPU_OFFSET(paging.user_mode, VCPU_USER_MODE);
 VCPU_OFFSET(arch.kernel_mode, VCPU_KERNEL_MODE);
+#define REGS_OFFSET(member, value) \
+    _Static_assert(offsetof(struct regs, member) == (value), "known to assembly")
+REGS_OFFSET(r15, REGS_R15);
+REGS_OFFSET(r14, REGS_R14);
+REGS_OFFSET(r13, REGS_R13);
+REGS_OFFSET(r12, REGS_R12);
+REGS_OFFSET(rbp, REGS_RBP);
+REGS_OFFSET(rbx, REGS_RBX);
+REGS_OFFSET(r11, REGS_R11);
+REGS_OFFSET(rax, REGS_RAX);
+REGS_OFFSET(rdi, REGS_RDI);
+REGS_OFFSET(vector, REGS_VECTOR);
+REGS_OFFSET(rip, REGS_RIP);
+REGS_OFFSET(rflags, REGS_RFLAGS);
+REGS_OFFSET(rsp, REGS_RSP);
+_Static_assert(HYPERCALL_RESTART == XEN_ERESTART, "known to assembly");
+_Static_assert(offsetof(struct domain, hypercalls) == DOMAIN_HYPERCALLS, "known to assembly");
 _Static_assert(offsetof(struct vcpu_info, evtchn_upcall_pending) == INFO_PENDING &&
                    offsetof(struct vcpu_info, evtchn_upcall_mask) == INFO_MASK,
                "known to assembly");

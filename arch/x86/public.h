@@ -9,19 +9,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <xen/xen.h>
+#include "arch/x86/guest_offsets.h"
 #include "mm/types.h"
 
 /* General registers of an interrupted context, in the order in which entry.S pushes them: from rax
  * on, a hypercall's number and arguments as struct hypercall has them (syscall.c). */
 struct regs {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, rcx, rax, rdi, rsi, rdx, r10, r8, r9;
-    uint64_t vector; /* exception or interrupt vector; VECTOR_SYSCALL for hypercalls */
+    uint64_t vector; /* exception or interrupt vector; or VECTOR_* of guest_offsets.h */
     uint64_t error;
     uint64_t rip, cs, rflags, rsp, ss;
 };
-#define VECTOR_SYSCALL   0x100
-#define VECTOR_SYSCALL32 0x101
-#define VECTOR_NONE      0x1ff /* handled already: just leave through the frame */
 
 struct callback {
     uint64_t address; /* 0: none */
@@ -42,6 +40,7 @@ struct arch_vcpu {
     struct callback event, failsafe, syscall, syscall32, sysenter;
     bool cr0_ts;       /* fpu_taskswitch: FPU use traps */
     bool failsafe_due; /* a selector failed to load: the failsafe callback comes first */
+    bool dump_due;     /* arch_vcpu_dump() waits for all registers to be in the frame */
     uint64_t cr4;      /* what the guest reads back */
     uint64_t debugreg[8];
     unsigned iopl; /* PHYSDEVOP_set_iopl */

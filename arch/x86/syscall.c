@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SYSCALL. From guest kernel mode it is a hypercall wherever it stands (guests use no hypercall
- * page), from guest user mode the guest's own system call. Arguments: number in rax; rdi, rsi, rdx,
- * r10, r8, r9; result in rax; rcx and r11 are lost.
+ * SYSCALL, what is not in entry.S: a guest kernel's hypercall that has something to do on its way
+ * out, and the system calls of guest user mode, which are its kernel's.
  */
 #include "arch/x86/guest.h"
 
@@ -10,6 +9,7 @@
 
 #include "arch/x86/desc.h"
 #include "arch/x86/pcpu.h"
+#include "hv/arch.h"
 #include "hv/hypercall.h"
 
 #define SYSCALL_BYTES 2
@@ -45,38 +45,40 @@ static bool is_syscall_frame(const struct regs *r)
            r->ss == SEL_GUEST_SS;
 }
 
-static inline void hypercall(struct vcpu *v, struct regs *r)
-{
-    struct hypercall *call = (struct hypercall *)&r->rax;
-    long result;
-
-    hypercall_started(v);
-    result = hypercall_run(v, call);
-    if (result == -XEN_ERESTART) {
-        /* The guest executes it again, with what is left to do. */
-        r->rip -= SYSCALL_BYTES;
-        r->rcx = r->rip;
-    } else if (r->vector == VECTOR_SYSCALL) { /* IRET loaded rax from its frame */
-        r->rax = (uint64_t)result;
-    }
-}
-
-/* From entry.S. True: SYSRET may be used. */
-bool syscall_dispatch(struct regs *r);
-bool syscall_dispatch(struct regs *r)
+/* What is left of a hypercall, with its result, if entry.S cannot just return. True: SYSRET may be
+ * used. */
+bool hypercall_finish(struct regs *r, long result);
+bool hypercall_finish(struct regs *r, long result)
 {
     struct pcpu *p = this_pcpu();
     struct vcpu *v = p->current;
 
-    r->rsp = p->guest_rsp;
-    if (v->arch.kernel_mode) {
-        hypercall(v, r);
-        if (r->vector == VECTOR_SYSCALL && x86_guest_exit_idle(p, v))
-            return sysret_can_return(r);
-    } else {
-        x86_inject_syscall(v, false);
+    if (result == -XEN_ERESTART) {
+        /* The guest executes it again, with what is left to do. */
+        r->rip -= SYSCALL_BYTES;
+        r->rcx = r->rip;
+    } else if (r->vector == VECTOR_HYPERCALL) { /* IRET loaded rax from its frame */
+        r->rax = (uint64_t)result;
+    }
+    if (r->vector == VECTOR_HYPERCALL)
+        r->vector = VECTOR_SYSCALL; /* the frame is complete */
+    if (v->arch.dump_due) {
+        v->arch.dump_due = false;
+        arch_vcpu_dump(v);
     }
     if (!x86_guest_exit_idle(p, v))
+        x86_guest_exit();
+    return is_syscall_frame(r) && sysret_can_return(r);
+}
+
+/* A system call of user mode. True: SYSRET may be used. */
+bool syscall_dispatch(struct regs *r);
+bool syscall_dispatch(struct regs *r)
+{
+    struct pcpu *p = this_pcpu();
+
+    x86_inject_syscall(p->current, false);
+    if (!x86_guest_exit_idle(p, p->current))
         x86_guest_exit();
     return is_syscall_frame(r) && sysret_can_return(r);
 }

@@ -297,13 +297,17 @@ void arch_vcpu_update_time(struct vcpu *v)
 
 /* ---- report ---- */
 
-void arch_vcpu_dump(const struct vcpu *v)
+void arch_vcpu_dump(struct vcpu *v)
 {
-    const struct regs *r = x86_vcpu_regs((struct vcpu *)v);
+    const struct regs *r = x86_vcpu_regs(v);
     /* A guest's death is news for the log, not for the terminal; domain 0's concerns everybody. */
     enum log_level level = v->domain == dom0 ? LOG_ERROR : LOG_INFO;
     uint64_t stack[8];
 
+    if (r->vector == VECTOR_HYPERCALL) {
+        v->arch.dump_due = true; /* hypercall_finish() has all of them */
+        return;
+    }
     log_printf(level, "d%dv%u %s mode, rip %04lx:%016lx rflags %08lx\n", v->domain->id, v->id,
                v->arch.kernel_mode ? "kernel" : "user", r->cs, r->rip, r->rflags);
     log_printf(level, "  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", r->rax, r->rbx, r->rcx,

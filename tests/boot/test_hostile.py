@@ -57,6 +57,16 @@ def test_dies_alone(machine, name, cause):
     assert "crashed" in dmesg and cause in dmesg
 
 
+@pytest.mark.parametrize("name", ["iret-user", "iret-frame"])
+def test_registers_of_a_death_in_a_hypercall(machine, name):
+    """Hypercalls leave some in the processor: the report has them, from the guest."""
+    _, dmesg = ask(machine, name)
+    report = dmesg[dmesg.rindex("crashed"):]
+    for register, value in [("rbx", 0xb0b0b0), ("rbp", 0xbbbb), ("r12", 0x1212), ("r13", 0x1313), ("r14", 0x1414),
+                            ("r15", 0x1515)]:
+        assert f"{register} {value:016x}" in report
+
+
 @pytest.mark.parametrize("entry", range(5))
 def test_forged_entry_is_of_no_use(machine, entry):
     """An entry that no hypercall would take, stored directly: it dies of it, or has a fault; it reaches nothing."""

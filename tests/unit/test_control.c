@@ -123,7 +123,7 @@ void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
     ctx->user_regs.rip = 0x1234;
 }
 
-void arch_vcpu_dump(const struct vcpu *v)
+void arch_vcpu_dump(struct vcpu *v)
 {
     (void)v;
 }
