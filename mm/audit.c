@@ -10,6 +10,7 @@
 struct audit {
     struct paging *p;
     const char *wrong;
+    uint64_t entries, listed; /* entries with a target; of these, members of their targets' lists */
 };
 
 static void expect(struct audit *a, bool cond, const char *what)
@@ -18,20 +19,19 @@ static void expect(struct audit *a, bool cond, const char *what)
         a->wrong = what;
 }
 
-/* The entry's place in the list that starts at `head`. */
-static void check_link(struct audit *a, const struct shadow *s, unsigned slot, uint32_t head)
+/* The entry's place in its target's list. */
+static void check_link(struct audit *a, uint64_t *e)
 {
-    const struct link *l = shadow_link(s, slot);
-    uint32_t id = entry_id(s, slot);
+    uint64_t *next = *entry_next(e);
 
-    expect(a, l->prev ? link_of(a->p, l->prev)->next == id : head == id,
-           "list: previous does not point here");
-    expect(a, !l->next || link_of(a->p, l->next)->prev == id, "list: next does not point back");
+    a->entries++;
+    expect(a, **entry_back(e) == e, "list: previous does not point here");
+    expect(a, !next || *entry_back(next) == entry_next(e), "list: next does not point back");
 }
 
 static void check_leaf(struct audit *a, const struct shadow *s, unsigned slot, uint64_t guest)
 {
-    const struct gfn_record *r = shadow_link(s, slot)->record;
+    const struct gfn_record *r = *entry_record(&s->table[slot]);
     const struct gfn_record *target = p2m_record(a->p, entry_gfn(guest));
     uint64_t entry = s->table[slot], allowed;
 
@@ -49,12 +49,12 @@ static void check_leaf(struct audit *a, const struct shadow *s, unsigned slot, u
     expect(a, r == target, "S3: leaf in the reverse map of another gfn");
     expect(a, (entry & PTE_ADDR) == (r->word & PTE_ADDR),
            "S2: leaf maps another frame than the p2m says");
-    check_link(a, s, slot, r->rmap);
+    check_link(a, &s->table[slot]);
 }
 
 static void check_upper(struct audit *a, const struct shadow *s, unsigned slot, uint64_t guest)
 {
-    const struct shadow *child = shadow_link(s, slot)->child;
+    const struct shadow *child = *entry_child(&s->table[slot]);
     uint64_t entry = s->table[slot];
 
     expect(a, child->level == s->level - 1, "upper entry points to a shadow of another level");
@@ -66,7 +66,7 @@ static void check_upper(struct audit *a, const struct shadow *s, unsigned slot, 
            "upper entry points to the shadow of another table");
     expect(a, ((entry ^ guest) & (PTE_RW | PTE_NX)) == 0,
            "upper entry has other rights than the guest's");
-    check_link(a, s, slot, child->parents);
+    check_link(a, &s->table[slot]);
 }
 
 static void check_shadow(struct audit *a, const struct shadow *s)
@@ -130,12 +130,13 @@ static void check_record(struct audit *a, const struct gfn_record *r, uint64_t g
 {
     unsigned writable = 0, live = 0, aliases = 0;
 
-    for (uint32_t id = r->rmap; id; id = link_of(a->p, id)->next) {
-        const struct shadow *s = &a->p->shadow[id >> SLOT_BITS];
-        expect(a, s->live && s->level == 1 && s->table[id % SLOTS],
-               "reverse map names a free entry");
-        expect(a, shadow_link(s, id % SLOTS)->record == r, "reverse map names another's entry");
-        writable += !!(s->table[id % SLOTS] & PTE_RW);
+    for (uint64_t *e = r->rmap; e; e = *entry_next(e)) {
+        const struct shadow *s = entry_shadow(a->p, e);
+        expect(a, s->table + entry_slot(e) == e, "the number of a shadow is not in its frame");
+        expect(a, s->live && s->level == 1 && *e, "reverse map names a free entry");
+        expect(a, *entry_record(e) == r, "reverse map names another's entry");
+        writable += !!(*e & PTE_RW);
+        a->listed++;
     }
     expect(a, writable == r->writable, "count of writable mappings");
     expect(a, record_type(r) != P2M_HOLE || !r->rmap, "S2: a hole is mapped");
@@ -179,6 +180,10 @@ const char *paging_audit(struct paging *p)
         if (!s->level)
             continue;
         in_use++;
+        for (uint64_t *e = s->parents; e && !a.wrong; e = *entry_next(e)) {
+            expect(&a, *e && *entry_child(e) == s, "list of parents names another's entry");
+            a.listed++;
+        }
         check_shadow(&a, s);
     }
     for (const struct shadow *s = p->newest; s; s = s->older)
@@ -203,6 +208,7 @@ const char *paging_audit(struct paging *p)
         }
     }
     expect(&a, live_aliases == table_aliases, "S6: an alias without a slot");
+    expect(&a, a.entries == a.listed, "an entry is not in its target's list");
     return a.wrong;
 }
 

@@ -20,11 +20,11 @@ _Static_assert(LEVELS == 4, "a walk has four steps");
 
 /* The list may have as many members as the domain has entries: counted only so far, for the lock is
  * held. */
-static uint32_t count_mappings(const struct paging *p, const struct gfn_record *r)
+static uint32_t count_mappings(const struct gfn_record *r)
 {
     uint32_t n = 0;
 
-    for (uint32_t id = r->rmap; id && n < PENUMBRA_MAPPINGS_MAX; id = link_of(p, id)->next)
+    for (uint64_t *e = r->rmap; e && n < PENUMBRA_MAPPINGS_MAX; e = *entry_next(e))
         n++;
     return n;
 }
@@ -63,7 +63,7 @@ static void describe(const struct paging *p, gfn_t gfn, struct penumbra_frame *f
     }
     f->mfn = record_mfn(r).n;
     f->type = (uint8_t)record_type(r);
-    f->mappings = count_mappings(p, r);
+    f->mappings = count_mappings(r);
     f->writable = r->writable;
     if (r->word & GFN_READONLY)
         f->flags |= PENUMBRA_FRAME_readonly;

@@ -68,7 +68,7 @@ enum mmio_access mmio_access(mfn_t mfn);
 /*
  * max_frames: the largest number of RAM gfns (maxmem). pool_pages: shadow tables that the domain
  * may hold at once, at least PAGING_POOL_MIN and PAGING_POOL_VCPU more for each vCPU after the
- * first; each takes three machine frames when it is first needed (the table and its reverse map).
+ * first; each takes four machine frames when it is first needed (the table and its reverse map).
  * NULL: no memory, or max_frames out of range.
  */
 #define PAGING_POOL_MIN  64

@@ -4,9 +4,9 @@
  * Only mm/ and its unit tests include this. The paging lock is held wherever a struct paging is
  * touched.
  *
- * Every present entry of every shadow has an id: (number of its shadow << 9) | slot, 0 for none.
- * Its struct link ties it into the doubly linked list of all entries with the same target: for a
- * leaf that is the reverse map of a gfn record, for an upper entry the list of parents of the lower
+ * A present entry of a shadow is named by its address. Its links, in the pages behind the table
+ * (entry_next() and its kin), tie it into the list of all entries with the same target: for a leaf
+ * that is the reverse map of a gfn record, for an upper entry the list of parents of the lower
  * shadow. So inserting and removing takes constant time and never allocates, however often one
  * frame is mapped.
  */
@@ -53,7 +53,7 @@ struct gfn_record {
         uint64_t slot; /* FOREIGN: table gfn << 12 | byte offset of the one entry that it is for */
         uint64_t next_free; /* hole in the window: index + 1 of the next one */
     };
-    uint32_t rmap;     /* id of the first leaf entry that maps it */
+    uint64_t *rmap;    /* the first leaf entry that maps it */
     uint32_t writable; /* of those, how many are writable */
     uint16_t aliases;  /* RAM: foreign aliases that live in its entries */
     uint8_t live;      /* its shadows that follow it */
@@ -107,27 +107,18 @@ static inline bool record_protected(const struct gfn_record *r)
 }
 
 /* ---- shadow tables ---- */
-struct link {
-    union {
-        struct gfn_record *record; /* level 1; NULL for MMIO, which is in no list */
-        struct shadow *child;      /* levels 2 to 4 */
-    };
-    uint32_t next, prev; /* ids */
-};
-
 struct shadow {
-    uint64_t *table;   /* what the hardware walks; our own frame, mapped for good */
-    struct link *link; /* one a slot; a block of its own */
-    mfn_t mfn;         /* of table */
-    gfn_t gfn;         /* the guest's table */
+    uint64_t *table; /* what the hardware walks, and the pages of links behind it: a block of frames
+                        of our own, mapped for good */
+    mfn_t mfn;       /* of table */
+    gfn_t gfn;       /* the guest's table */
     struct gfn_record *record;
     struct shadow *sibling;
-    uint32_t parents;  /* id of the first upper entry that points here */
+    uint64_t *parents; /* the first upper entry that points here */
     uint16_t used;     /* present entries */
     uint8_t level;     /* 1..4; 0: free */
     bool live;         /* follows the guest's table, which is protected; else it is empty */
     uint16_t users;    /* vCPUs that have it as a root, loaded or cached: not to be freed */
-    uint32_t first_id; /* of slot 0: its number << 9 */
     bool busy;         /* needed by the operation under way: not to be reclaimed */
     uint64_t stamp;    /* free: TLB clock when it was taken out of use */
     struct shadow *newer, *older; /* in use: LRU list. Free: older is the next of the queue */
@@ -167,7 +158,7 @@ struct paging {
     uint64_t m2p_last; /* which of its pages was written last, ~0: none, */
     mfn_t m2p_page;    /* and where it is; pages stay until teardown */
 
-    /* shadow pool; shadow[0] is never used, so that no id is 0 */
+    /* shadow pool; shadow[0] is never used */
     struct shadow *shadow;
     unsigned pool_max, pool_made, pool_free;
     unsigned pool_min; /* what its vCPUs need: pool_max is never set below */
@@ -195,19 +186,48 @@ struct paging {
     unsigned audit_countdown;
 };
 
-static inline uint32_t entry_id(const struct shadow *s, unsigned slot)
+/*
+ * The links of a shadow's entry `e`:
+ *
+ *      page 0      1               2               3
+ *      table       target          next            back: what points here, the list's head or
+ *                                                  the next link of the entry before
+ */
+#define SHADOW_ORDER 2
+
+/* Of a present leaf; NULL for MMIO, which is in no list. */
+static inline struct gfn_record **entry_record(uint64_t *e)
 {
-    return s->first_id | slot;
+    return (struct gfn_record **)(e + SLOTS);
 }
 
-static inline struct link *shadow_link(const struct shadow *s, unsigned slot)
+/* Of a present entry of levels 2 to 4. */
+static inline struct shadow **entry_child(uint64_t *e)
 {
-    return &s->link[slot];
+    return (struct shadow **)(e + SLOTS);
 }
 
-static inline struct link *link_of(const struct paging *p, uint32_t id)
+static inline uint64_t **entry_next(uint64_t *e)
 {
-    return shadow_link(&p->shadow[id >> SLOT_BITS], id % SLOTS);
+    return (uint64_t **)(e + SLOTS * 2UL);
+}
+
+static inline uint64_t ***entry_back(uint64_t *e)
+{
+    return (uint64_t ***)(e + SLOTS * 3UL);
+}
+
+static inline unsigned entry_slot(const uint64_t *e)
+{
+    return (uintptr_t)e % PAGE_SIZE / sizeof *e;
+}
+
+/* The shadow that it is in: the number stands in the record of the table's frame. */
+static inline struct shadow *entry_shadow(const struct paging *p, const uint64_t *e)
+{
+    mfn_t mfn = mfn_of((uint64_t)((const char *)e - arch_ram) >> PAGE_SHIFT);
+
+    return &p->shadow[frame_of(mfn)->gfn_hint];
 }
 
 static inline unsigned va_slot(vaddr_t va, unsigned level)

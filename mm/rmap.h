@@ -29,31 +29,30 @@ void rmap_unhook(struct paging *p, struct shadow *s); /* out of all its parents 
 /* The compiler would call them: they are used in several places. */
 #define RMAP_INLINE inline __attribute__((always_inline))
 
-static RMAP_INLINE void rmap_list_add(struct paging *p, uint32_t *head, uint32_t id, struct link *l)
+static RMAP_INLINE void rmap_list_add(uint64_t **head, uint64_t *e)
 {
-    uint32_t next = *head;
+    uint64_t *next = *head;
 
-    l->prev = 0;
-    l->next = next;
+    *entry_next(e) = next;
+    *entry_back(e) = head;
     if (next)
-        link_of(p, next)->prev = id;
-    *head = id;
+        *entry_back(next) = entry_next(e);
+    *head = e;
 }
 
-static RMAP_INLINE void rmap_list_del(struct paging *p, uint32_t *head, const struct link *l)
+static RMAP_INLINE void rmap_list_del(uint64_t *e)
 {
-    if (l->prev)
-        link_of(p, l->prev)->next = l->next;
-    else
-        *head = l->next;
-    if (l->next)
-        link_of(p, l->next)->prev = l->prev;
+    uint64_t *next = *entry_next(e), **back = *entry_back(e);
+
+    *back = next;
+    if (next)
+        *entry_back(next) = back;
 }
 
 /* One aligned store: the hardware sees the old entry or the new one. */
-static inline void rmap_entry_write(struct shadow *s, unsigned slot, uint64_t value)
+static inline void rmap_entry_write(uint64_t *e, uint64_t value)
 {
-    __atomic_store_n(&s->table[slot], value, __ATOMIC_RELAXED);
+    __atomic_store_n(e, value, __ATOMIC_RELAXED);
 }
 
 static inline void rmap_count_writable(struct gfn_record *r, uint64_t leaf)
@@ -67,45 +66,42 @@ static inline void rmap_count_writable(struct gfn_record *r, uint64_t leaf)
 }
 
 /* A leaf comes into its target's list. */
-static RMAP_INLINE void rmap_join(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
-                                  struct gfn_record *target)
+static RMAP_INLINE void rmap_join(uint64_t *e, uint64_t leaf, struct gfn_record *target)
 {
-    struct link *l = shadow_link(s, slot);
-
-    l->record = target;
+    *entry_record(e) = target;
     if (target) {
-        rmap_list_add(p, &target->rmap, entry_id(s, slot), l);
+        rmap_list_add(&target->rmap, e);
         rmap_count_writable(target, leaf);
     }
-    rmap_entry_write(s, slot, leaf);
+    rmap_entry_write(e, leaf);
 }
 
 /* A present leaf leaves its list. */
-static RMAP_INLINE void rmap_leave(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
+static RMAP_INLINE void rmap_leave(struct paging *p, uint64_t *e, uint64_t old)
 {
-    struct link *l = shadow_link(s, slot);
+    struct gfn_record *target = *entry_record(e);
 
-    if (l->record) {
-        l->record->writable -= (uint32_t)(old / PTE_RW) & 1;
-        rmap_list_del(p, &l->record->rmap, l);
+    if (target) {
+        target->writable -= (uint32_t)(old / PTE_RW) & 1;
+        rmap_list_del(e);
     }
     p->removed = true;
 }
 
 /* An empty leaf becomes present. */
-static inline void rmap_insert(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+static inline void rmap_insert(struct shadow *s, unsigned slot, uint64_t leaf,
                                struct gfn_record *target)
 {
-    rmap_join(p, s, slot, leaf, target);
+    rmap_join(&s->table[slot], leaf, target);
     s->used++;
 }
 
 /* A present leaf becomes empty. */
 static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
 {
-    rmap_leave(p, s, slot, old);
+    rmap_leave(p, &s->table[slot], old);
     s->used--;
-    rmap_entry_write(s, slot, 0);
+    rmap_entry_write(&s->table[slot], 0);
 }
 
 /* Does the guest lose something that a TLB may still hold? */
@@ -115,10 +111,10 @@ static inline bool rmap_narrows(uint64_t old, uint64_t new)
 }
 
 /* A present leaf gets other rights to the same frame. */
-static inline void rmap_change(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+static inline void rmap_change(struct paging *p, uint64_t *e, uint64_t leaf,
                                struct gfn_record *target)
 {
-    uint64_t old = s->table[slot];
+    uint64_t old = *e;
 
     if (rmap_narrows(old, leaf))
         p->removed = true;
@@ -126,25 +122,25 @@ static inline void rmap_change(struct paging *p, struct shadow *s, unsigned slot
         target->writable -= (uint32_t)(old / PTE_RW) & 1;
         rmap_count_writable(target, leaf);
     }
-    rmap_entry_write(s, slot, leaf);
+    rmap_entry_write(e, leaf);
 }
 
 /* Makes the leaf (0: none) for `target` (NULL with MMIO or none). */
 static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                                  struct gfn_record *target)
 {
-    uint64_t old = s->table[slot];
+    uint64_t *e = &s->table[slot], old = *e;
 
     if (!old) {
         if (leaf)
-            rmap_insert(p, s, slot, leaf, target);
+            rmap_insert(s, slot, leaf, target);
     } else if (!leaf) {
         rmap_extract(p, s, slot, old);
-    } else if (shadow_link(s, slot)->record == target) {
-        rmap_change(p, s, slot, leaf, target);
+    } else if (*entry_record(e) == target) {
+        rmap_change(p, e, leaf, target);
     } else {
-        rmap_leave(p, s, slot, old);
-        rmap_join(p, s, slot, leaf, target);
+        rmap_leave(p, e, old);
+        rmap_join(e, leaf, target);
     }
 }
 

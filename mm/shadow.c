@@ -165,7 +165,7 @@ struct shadow *shadow_walk(const struct paging *p, struct paging_vcpu *pv, bool 
 
     for (unsigned level = LEVELS; s && level > 1; level--) {
         unsigned slot = va_slot(va, level);
-        s = s->table[slot] ? shadow_link(s, slot)->child : NULL;
+        s = s->table[slot] ? *entry_child(&s->table[slot]) : NULL;
     }
     if (s)
         pv->walked[user] = (struct walked){s, va >> REGION_SHIFT, p->epoch};
@@ -200,7 +200,7 @@ static void fill_leaves(struct paging *p, struct shadow *s, const uint64_t *gues
             continue;
         target = p2m_record(p, entry_gfn(entry));
         if (record_is_plain(target))
-            rmap_insert(p, s, slot, rmap_leaf_of_memory(target, entry), target);
+            rmap_insert(s, slot, rmap_leaf_of_memory(target, entry), target);
         else
             follow_leaf(p, s, slot, entry);
     }

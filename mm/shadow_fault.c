@@ -91,7 +91,7 @@ static enum fault_result walk_to_l1(struct fault *f, struct shadow *s)
 
         keep(f, s);
         if (s->table[slot]) {
-            child = shadow_link(s, slot)->child;
+            child = *entry_child(&s->table[slot]);
         } else {
             enum fault_result r = link_child(f, s, &child);
             if (r != FAULT_RETRY || !child)

@@ -2,7 +2,7 @@
 /*
  * The bounded pool of shadow tables of a domain.
  *
- * A shadow is made (three frames: the table and two pages of links) when first needed, until
+ * A shadow is made (four frames: the table and three pages of links) when first needed, until
  * pool_max exist; then the least recently used one is emptied and used again. "Used" is what the
  * hypervisor sees (made, filled, walked in a fault) and what the processor says: it sets A in the
  * upper entries through which it walks, so a shadow whose parents have A set gets a second chance.
@@ -27,7 +27,7 @@
 
 #define BATCH 8
 
-#define POOL_BYTES     (3 * PAGE_SIZE) /* a shadow with its links */
+#define POOL_BYTES     (PAGE_SIZE << SHADOW_ORDER) /* a shadow with its links */
 #define POOL_PAGES_MAX (1U << 20)
 
 /* ---- LRU list ---- */
@@ -93,9 +93,8 @@ static struct shadow *queue_take(struct paging *p)
 static void drop_frames(struct shadow *s)
 {
     if (s->table)
-        frame_free(s->mfn, 0);
-    heap_free(s->link);
-    *s = (struct shadow){.first_id = s->first_id};
+        frame_free(s->mfn, SHADOW_ORDER);
+    *s = (struct shadow){0};
 }
 
 /* Adds one more shadow to the free queue; false: no memory or the pool is full. */
@@ -105,17 +104,12 @@ static bool pool_grow(struct paging *p)
         return false;
     struct shadow *s = &p->shadow[p->pool_made + 1];
 
-    s->mfn = frame_alloc(0, DOMID_XEN, FRAME_ALLOC_ZERO);
+    s->mfn = frame_alloc(SHADOW_ORDER, DOMID_XEN, FRAME_ALLOC_ZERO);
     if (!mfn_valid(s->mfn))
         return false;
     s->table = frame_map(s->mfn);
-    s->first_id = (p->pool_made + 1) << SLOT_BITS;
-    s->link = heap_alloc(SLOTS * sizeof(struct link));
-    if (!s->link) {
-        drop_frames(s);
-        return false;
-    }
     p->pool_made++;
+    frame_of(s->mfn)->gfn_hint = p->pool_made; /* for entry_shadow() */
     queue_append(p, s);
     return true;
 }
@@ -198,12 +192,11 @@ long paging_set_vcpus(struct paging *p, unsigned vcpus)
 /* ---- reclaim ---- */
 
 /* Did a processor walk through it since we looked last? Forgets it by that. */
-static bool was_walked(struct paging *p, struct shadow *s)
+static bool was_walked(struct shadow *s)
 {
     bool walked = false;
 
-    for (uint32_t id = s->parents; id; id = link_of(p, id)->next) {
-        uint64_t *entry = &p->shadow[id >> SLOT_BITS].table[id % SLOTS];
+    for (uint64_t *entry = s->parents; entry; entry = *entry_next(entry)) {
         if (__atomic_load_n(entry, __ATOMIC_RELAXED) & PTE_A) {
             __atomic_fetch_and(entry, ~PTE_A, __ATOMIC_RELAXED);
             walked = true;
@@ -222,7 +215,7 @@ static bool reclaim(struct paging *p)
         next = s->newer;
         if (s->busy || s->users)
             continue;
-        if (chances && was_walked(p, s)) {
+        if (chances && was_walked(s)) {
             chances--;
             pool_touch(p, s); /* it comes round again if nothing else is found */
             if (!next)
@@ -247,7 +240,7 @@ struct shadow *pool_take(struct paging *p, struct gfn_record *r, gfn_t gfn, unsi
     s->record = r;
     s->level = (uint8_t)level;
     s->live = false;
-    s->parents = 0;
+    s->parents = NULL;
     s->used = 0;
     s->users = 0;
     s->busy = false;

@@ -26,7 +26,7 @@
 /* A shadow table with its reverse map, and the fewest that a domain can run with. The hypervisor
  * has the last word (docs/abi.md, XEN_DOMCTL_set_paging_mempool_size); these are for a better
  * message. */
-#define XLCFG_SHADOW_KIB      12
+#define XLCFG_SHADOW_KIB      16
 #define XLCFG_SHADOW_MIN      64
 #define XLCFG_SHADOW_MIN_VCPU 24 /* more for each vCPU after the first */
 #define XLCFG_SHADOW_MAX      (1u << 20)

@@ -147,6 +147,6 @@ def test_mem_max(machine):
 def test_shadow_pool_refusals(machine):
     for keys, text in [("shadow_pages=63", "63 shadow tables are too few for 1 vCPU: write shadow_pages = 64 or more"),
                        ("shadow_pages=135 vcpus=4", "135 shadow tables are too few for 4 vCPUs: write shadow_pages = 136 or more"),
-                       ("shadow_memory=1 vcpus=2", "85 shadow tables are too few for 2 vCPUs")]:
+                       ("shadow_memory=1 vcpus=2", "64 shadow tables are too few for 2 vCPUs")]:
         assert text in machine.run(f"create hello name=few {keys}")
     assert list(machine.domains()) == ["Domain-0"]

@@ -68,10 +68,10 @@ static void test_shadow_pool(void **state)
     assert_int_equal(cfg.shadow_tables, 64);
     snprintf(text, sizeof text, "%sshadow_memory=4", base);
     assert_int_equal(load(text), 0);
-    assert_int_equal(cfg.shadow_tables, 341);
-    snprintf(text, sizeof text, "%sshadow_pages=100;shadow_memory=3", base); /* the later one */
-    assert_int_equal(load(text), 0);
     assert_int_equal(cfg.shadow_tables, 256);
+    snprintf(text, sizeof text, "%sshadow_pages=100;shadow_memory=2", base); /* the later one */
+    assert_int_equal(load(text), 0);
+    assert_int_equal(cfg.shadow_tables, 128);
     snprintf(text, sizeof text, "%sshadow_pages=88;vcpus=2", base);
     assert_int_equal(load(text), 0);
 
@@ -84,7 +84,7 @@ static void test_shadow_pool(void **state)
     snprintf(text, sizeof text, "%sshadow_pages=0", base);
     refuse(text, "shadow_pages: a number from 1 to 1048576 is wanted");
     snprintf(text, sizeof text, "%sshadow_memory=99999999", base);
-    refuse(text, "shadow_memory: a number from 1 to 12288 is wanted");
+    refuse(text, "shadow_memory: a number from 1 to 16384 is wanted");
 }
 
 static void test_whole_file(void **state)
