@@ -4,6 +4,7 @@
 #include "hv/arch.h"
 #include "hv/config.h"
 #include "hv/log.h"
+#include "mm/tlb.h"
 
 /* Debug builds: how many locks of each rank each pCPU holds. Written by that pCPU alone. */
 static uint8_t held[PCPU_MAX][LOCK_RANKS];
@@ -33,11 +34,36 @@ static void check_order(const struct spinlock *l, unsigned first)
  */
 #define SPINS 256
 
-void spin_wait(struct spinlock *l, uint16_t ticket)
+/* The count comes first: from then on the lock is closed to the others, but for those who have
+ * found it free already, each once. */
+static void wait_in_queue(struct spinlock *l)
 {
-    for (unsigned looks = 0; __atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket; looks++)
-        if (looks >= SPINS)
+    uint16_t ticket;
+
+    __atomic_fetch_add(&l->queued, 1, __ATOMIC_RELAXED);
+    ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&l->head, __ATOMIC_ACQUIRE) != ticket)
+        arch_cpu_relax();
+    while (__atomic_exchange_n(&l->taken, 1, __ATOMIC_ACQUIRE))
+        arch_cpu_relax();
+    __atomic_store_n(&l->head, (uint16_t)(ticket + 1), __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&l->queued, 1, __ATOMIC_RELAXED);
+}
+
+void spin_wait(struct spinlock *l)
+{
+    unsigned looks = 0;
+
+    tlb_wait_begin();
+    while (__atomic_load_n(&l->state, __ATOMIC_RELAXED) || !spin_take(l)) {
+        if (looks++ >= SPINS)
             arch_cpu_relax();
+        if (looks == LOCK_PATIENCE) {
+            wait_in_queue(l);
+            break;
+        }
+    }
+    tlb_wait_end();
 }
 
 static void note_taken(struct spinlock *l)
@@ -51,7 +77,8 @@ static void note_taken(struct spinlock *l)
 static void take_checked(struct spinlock *l, unsigned first)
 {
     check_order(l, first);
-    spin_wait(l, __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED));
+    if (!spin_take(l))
+        spin_wait(l);
     note_taken(l);
 }
 
@@ -66,16 +93,12 @@ void spin_unlock_checked(struct spinlock *l)
         panic("%s lock released by a pCPU that does not hold it", rank_names[l->rank]);
     held[arch_pcpu_id()][l->rank]--;
     l->pcpu = 0;
-    __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
+    __atomic_store_n(&l->taken, 0, __ATOMIC_RELEASE);
 }
 
 bool spin_trylock(struct spinlock *l)
 {
-    uint16_t now = __atomic_load_n(&l->owner, __ATOMIC_RELAXED), next = now;
-
-    /* Free while next == owner; owner cannot move on without next having moved before. */
-    if (!__atomic_compare_exchange_n(&l->next, &next, (uint16_t)(now + 1), false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED))
+    if (!spin_take(l))
         return false;
     note_taken(l);
     return true;

@@ -5,8 +5,19 @@
  * domain number (spin_lock_pair). Debug builds keep the ranks held per pCPU and panic with both
  * names on a wrong order.
  *
- * Interrupts are off inside the hypervisor, so no lock needs to disable them. While a pCPU waits it
- * serves TLB-flush requests of others (arch_cpu_relax), so a holder may wait for a remote flush.
+ * Interrupts are off inside the hypervisor, so no lock needs to disable them. A pCPU that waits
+ * serves TLB-flush requests of others and need not be waited for (mm/tlb.h), so a holder may wait
+ * for a remote flush.
+ *
+ * A lock that is released is anybody's: whoever looks at it first. To hand it on in order, as
+ * tickets do, leaves it idle until that one looks; and where somebody else runs the processors, as
+ * an emulator with fewer threads than they are, that one may not be running: each release costs a
+ * time slice of the host then, and the more wait the surer (4 pCPUs of QEMU on 2 processors that
+ * run fork and exec in Linux: 4 to 20 times the processor time, and more when the host is busy).
+ *
+ * Nobody starves: who has looked LOCK_PATIENCE times, some milliseconds of bad luck, queues. While
+ * somebody does, the lock is closed to all who do not, and the queue is served in order. So at most
+ * PCPU_MAX - 1 come before.
  */
 #ifndef HV_LOCK_H
 #define HV_LOCK_H
@@ -35,9 +46,17 @@ enum lock_rank {
 };
 
 struct spinlock {
-    uint16_t next, owner; /* ticket lock: next ticket to give, ticket being served */
-    uint16_t rank;        /* enum lock_rank */
-    uint16_t pcpu;        /* debug builds: holder + 1, 0 if free */
+    union {
+        uint32_t state; /* 0: free, and nobody queues. Atomic; a little-endian machine's: */
+        struct {
+            uint8_t taken;
+            uint8_t unused;
+            uint16_t queued; /* pCPUs in the queue */
+        };
+    };
+    uint16_t next, head; /* the queue: next ticket to give, the first one's ticket */
+    uint16_t rank;       /* enum lock_rank */
+    uint16_t pcpu;       /* debug builds: holder + 1, 0 if free */
 };
 
 #define SPINLOCK_INIT(r) ((struct spinlock){.rank = (r)})
@@ -47,30 +66,32 @@ static inline void spin_lock_init(struct spinlock *l, enum lock_rank rank)
     *l = SPINLOCK_INIT(rank);
 }
 
-void spin_wait(struct spinlock *l, uint16_t ticket); /* until it is served */
+void spin_wait(struct spinlock *l); /* until this pCPU has it */
 void spin_lock_checked(struct spinlock *l);
 void spin_unlock_checked(struct spinlock *l);
 
-/* Tickets are served in order. The acquire pairs with the release in spin_unlock. */
+/* If nobody has it or queues for it. The acquire pairs with the release in spin_unlock. */
+static inline bool spin_take(struct spinlock *l)
+{
+    uint32_t free = 0;
+    return __atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
 static inline void spin_lock(struct spinlock *l)
 {
-    uint16_t ticket;
-
-    if (CONFIG_DEBUG) {
+    if (CONFIG_DEBUG)
         spin_lock_checked(l);
-        return;
-    }
-    ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
-        spin_wait(l, ticket);
+    else if (!spin_take(l))
+        spin_wait(l);
 }
 
 static inline void spin_unlock(struct spinlock *l)
 {
     if (CONFIG_DEBUG)
         spin_unlock_checked(l);
-    else /* nobody but the holder writes it */
-        __atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
+    else /* the holder's byte alone: others may enter the queue */
+        __atomic_store_n(&l->taken, 0, __ATOMIC_RELEASE);
 }
 
 bool spin_trylock(struct spinlock *l);

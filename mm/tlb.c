@@ -7,6 +7,10 @@
  * so that requests of many pCPUs merge and no lock is needed. Who waits spins with
  * arch_cpu_relax(), which serves requests to itself; so two pCPUs that wait for each other both get
  * on.
+ *
+ * Who waits says so first (waits), and looks for requests after it has taken that back; a request
+ * is written before `waits` is looked at. With full barriers between on both sides one of the two
+ * sees the other's write.
  */
 #include "mm/tlb.h"
 
@@ -61,49 +65,56 @@ static void request_flush(unsigned pcpu, uint64_t stamp)
     while (old < stamp && !__atomic_compare_exchange_n(&tlb_pcpu[pcpu].request, &old, stamp, true,
                                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         ;
-    arch_send_ipi(pcpu, IPI_TLB);
 }
 
-/* Makes each pCPU of the mask flush later than `stamp`, unless it did; false: all had. */
-static bool flush_since(uint64_t mask, uint64_t stamp)
+/* Makes each pCPU of the mask flush later than `stamp`, unless it did; false: all had. `lazy`:
+ * those that wait may do so later, but before they go on. */
+static bool flush_since(uint64_t mask, uint64_t stamp, bool lazy)
 {
     uint64_t self = 1UL << arch_pcpu_id(), waiting = 0;
     bool flushed = false;
 
     for (uint64_t m = mask & ~self; m; m &= m - 1) {
         unsigned pcpu = (unsigned)__builtin_ctzll(m);
-        if (!noted_after(pcpu, stamp)) {
-            request_flush(pcpu, stamp);
-            waiting |= 1UL << pcpu;
-        }
+        if (noted_after(pcpu, stamp))
+            continue;
+        flushed = true;
+        request_flush(pcpu, stamp);
+        if (lazy && __atomic_load_n(&tlb_pcpu[pcpu].waits, __ATOMIC_SEQ_CST))
+            continue;
+        arch_send_ipi(pcpu, IPI_TLB);
+        waiting |= 1UL << pcpu;
     }
     if ((mask & self) && !tlb_flushed_since(stamp)) {
         arch_tlb_flush_all();
         flushed = true;
     }
-    flushed |= waiting != 0;
+    if (!waiting)
+        return flushed;
+    tlb_wait_begin();
     for (; waiting; waiting &= waiting - 1)
         while (!noted_after((unsigned)__builtin_ctzll(waiting), stamp))
             arch_cpu_relax();
+    tlb_wait_end();
     return flushed;
 }
 
 void tlb_wait_safe(uint64_t stamp)
 {
     if (!tlb_stamp_safe(stamp))
-        flush_since(arch_pcpu_mask(), stamp);
+        flush_since(arch_pcpu_mask(), stamp, false);
 }
 
 void tlb_flush_pcpus(uint64_t pcpus)
 {
     pcpus &= arch_pcpu_mask();
     if (pcpus)
-        flush_since(pcpus, tlb_stamp());
+        flush_since(pcpus, tlb_stamp(), true);
 }
 
 bool tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp)
 {
-    return flush_since(pcpus & arch_pcpu_mask(), stamp);
+    return flush_since(pcpus & arch_pcpu_mask(), stamp, true);
 }
 
 void tlb_flush_local(void)
@@ -122,4 +133,15 @@ void tlb_serve_requests(void)
 
     if (wanted && !tlb_flushed_since(wanted))
         arch_tlb_flush_all();
+}
+
+void tlb_wait_begin(void)
+{
+    __atomic_store_n(&tlb_pcpu[arch_pcpu_id()].waits, true, __ATOMIC_RELEASE);
+}
+
+void tlb_wait_end(void)
+{
+    __atomic_store_n(&tlb_pcpu[arch_pcpu_id()].waits, false, __ATOMIC_SEQ_CST);
+    tlb_serve_requests();
 }

@@ -18,6 +18,7 @@ extern uint64_t tlb_now; /* atomic */
 struct tlb_pcpu {
     uint64_t noted;   /* written by its pCPU, read by all */
     uint64_t request; /* atomic maximum, written by all: be flushed later than this */
+    bool waits;       /* tlb_wait_begin(); written by its pCPU, read by all */
 } __attribute__((aligned(64)));
 extern struct tlb_pcpu tlb_pcpu[PCPU_MAX]; /* mm/tlb.c and the two functions below alone */
 
@@ -46,7 +47,7 @@ void tlb_note_flushed(void);
 bool tlb_flushed_since(uint64_t stamp); /* this pCPU */
 
 /* All translations of the domain's vCPUs in `pcpus` (mask), this one included if its bit is set;
- * waits. */
+ * waits, but not for pCPUs that wait themselves. */
 void tlb_flush_pcpus(uint64_t pcpus);
 /* Only those that did not since the stamp; false: there was none. */
 bool tlb_flush_pcpus_since(uint64_t pcpus, uint64_t stamp);
@@ -55,5 +56,15 @@ void tlb_flush_va_local(uint64_t va);
 
 /* An IPI (or a poll while spinning) arrived: serve requests from others. */
 void tlb_serve_requests(void);
+
+/*
+ * Around each wait for a lock or for another pCPU. Who waits uses no translation of a guest until
+ * it goes on, so nobody has to wait for its flush: the request is left to it, and served before the
+ * second of these returns. That is enough where an entry was removed or narrowed
+ * (tlb_flush_pcpus_since). It is not where a table or frame is used again (tlb_wait_safe): the
+ * processor may walk tables ahead of what it is told to do, and mark entries as accessed.
+ */
+void tlb_wait_begin(void);
+void tlb_wait_end(void);
 
 #endif

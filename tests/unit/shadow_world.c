@@ -356,8 +356,29 @@ static void check_translation(struct paging *p, const struct tlb_entry *e)
         fail_msg("S3: a TLB has the frame that gfn %lx had before its copy", e->gfn);
 }
 
+void let_wait(unsigned vcpu)
+{
+    unsigned me = fake.pcpu;
+
+    fake.pcpu = vcpu;
+    tlb_wait_begin();
+    fake.pcpu = me;
+}
+
+/* Before it does anything that could use what its pCPU has cached. */
+static void go_on(unsigned vcpu)
+{
+    unsigned me = fake.pcpu;
+
+    fake.pcpu = vcpu;
+    tlb_wait_end();
+    fake.pcpu = me;
+}
+
 void check_cached(void)
 {
+    for (unsigned i = 0; i < ALL_VCPUS; i++)
+        go_on(i);
     for (unsigned i = 0; i < ALL_VCPUS; i++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             if (cpus[i].tlb[n].valid)
@@ -377,6 +398,7 @@ static void check_fresh(unsigned vcpu, const struct tlb_entry *e)
 
 void check_flushed(unsigned vcpu, vaddr_t va)
 {
+    go_on(vcpu);
     for (unsigned n = 0; n < TLB_SIZE; n++) {
         const struct tlb_entry *e = &cpus[vcpu].tlb[n];
         if (!e->valid || (va_slot(e->page, 4) >= HOLE_FIRST && va_slot(e->page, 4) <= HOLE_LAST))
@@ -439,6 +461,7 @@ struct result cpu_access(unsigned vcpu, vaddr_t va, enum access how)
     struct result r = {0};
 
     fake.pcpu = vcpu;
+    go_on(vcpu);
     for (unsigned tries = 0; tries < 50; tries++) {
         struct tlb_entry *e = tlb_find(c, va);
         if (e && (forget() || !allowed(e->entry, how)))

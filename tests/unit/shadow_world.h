@@ -104,6 +104,9 @@ void check_entry(uint64_t table, unsigned slot);
 /* No cached translation lets anybody write a table (S4), a clean frame or a shared one, or see what
  * a gfn had before copy-on-write. */
 void check_cached(void);
+/* Its pCPU waits for something from now on, until it accesses memory or is looked at: nobody waits
+ * for its flushes. */
+void let_wait(unsigned vcpu);
 /* After a flush that the guest asked for, of one page or all: nothing is cached that its tables do
  * not allow. */
 #define ALL_ADDRESSES (~0UL)

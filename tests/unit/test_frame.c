@@ -178,6 +178,39 @@ static void test_tlb_clock(void **state)
     assert_false(tlb_flushed_since(t));
 }
 
+/* A pCPU that waits is not waited for, but has flushed when it goes on; not so where a frame is to
+ * be used again. */
+static void test_tlb_waiter(void **state)
+{
+    (void)state;
+    tlb_flush_pcpus(~0UL);
+    fake.pcpu = 1;
+    tlb_wait_begin();
+    fake.pcpu = 0;
+    uint64_t t = tlb_stamp();
+    unsigned ipis = fake.ipis[1], flushes = fake.flushes[1];
+    assert_true(tlb_flush_pcpus_since(2, t));
+    assert_int_equal(fake.ipis[1], ipis);
+    assert_int_equal(fake.flushes[1], flushes);
+    assert_false(tlb_stamp_safe(t));
+    fake.pcpu = 1;
+    tlb_wait_end();
+    assert_int_equal(fake.flushes[1], flushes + 1);
+    assert_true(tlb_flushed_since(t));
+    tlb_wait_begin();
+    fake.pcpu = 0;
+    assert_false(tlb_flush_pcpus_since(2, t));
+    t = tlb_stamp();
+    tlb_wait_safe(t);
+    assert_true(tlb_stamp_safe(t));
+    assert_int_equal(fake.ipis[1], ipis + 1);
+    assert_int_equal(fake.flushes[1], flushes + 2);
+    fake.pcpu = 1;
+    tlb_wait_end();
+    assert_int_equal(fake.flushes[1], flushes + 2);
+    fake.pcpu = 0;
+}
+
 /* Random traffic against a list of what is out: nothing is given twice, nothing is lost. */
 static void test_random(void **state)
 {
@@ -230,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_scrubbed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tlb_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tlb_waiter, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
     };
 

@@ -856,6 +856,8 @@ static void random_op(void)
 {
     unsigned total = 0, pick;
 
+    if (one_in(8))
+        let_wait(any_vcpu());
     for (unsigned i = 0; i < OPS; i++)
         total += ops[i].weight;
     pick = rnd(total);

@@ -70,6 +70,8 @@ unit_acpi := arch/x86/acpi.c
 unit_pcid :=
 unit_decode := arch/x86/decode.c tests/unit/fake_arch.c
 unit_log := hv/log.c hv/lock.c
+unit_lock := hv/lock.c
+unit_lock_CFLAGS := -DLOCK_PATIENCE=300 -pthread
 # MAP_FIXED memory of the test stands for the map of all RAM.
 unit_multiboot := arch/x86/multiboot.c arch/x86/bootmem.c
 unit_multiboot_CFLAGS := -D_GNU_SOURCE -DLAYOUT_RAM=0x200000000000 -fPIC
