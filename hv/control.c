@@ -56,6 +56,7 @@ void control_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info
     paging_lock(d->paging);
     info->tot_pages = p2m_ram_count(d->paging);
     paging_unlock(d->paging);
+    info->cpupool = sched_pool_of(d);
     info->shared_info_frame = d->shared_gfn.n;
     memcpy(info->handle, d->handle, sizeof info->handle);
 }

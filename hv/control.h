@@ -38,6 +38,15 @@ long domctl_scheduler(struct domain *d, struct xen_domctl *op);
 /* XEN_DOMCTL_shadow_op (hv/domctl_shadow.c); its answer is in *op. -XEN_ERESTART. */
 long domctl_shadow(struct vcpu *caller, struct domain *d, struct xen_domctl *op);
 
+/* Pools of pCPUs and their schedulers (hv/sysctl_sched.c); answers are in *op. */
+struct xen_sysctl_cpupool_op;
+struct xen_sysctl_scheduler_op;
+struct penumbra_scheduler;
+long sysctl_cpupool(struct xen_sysctl_cpupool_op *op);
+long sysctl_scheduler(struct xen_sysctl_scheduler_op *op);
+uint32_t sysctl_scheduler_id(void); /* XEN_SCHEDULER_* or PENUMBRA_SCHEDULER_* of Pool-0 */
+long sysctl_describe_scheduler(struct penumbra_scheduler *s);
+
 /* Counters (hv/sysctl_perfc.c). */
 struct xen_sysctl_perfc_op;
 long sysctl_perfc(struct xen_sysctl_perfc_op *op);

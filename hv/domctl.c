@@ -32,7 +32,7 @@ static long check_create(const struct xen_domctl *op)
 
     if (op->domain >= DOMID_FIRST_RESERVED && op->domain != DOMID_INVALID)
         return refuse(NULL, -XEN_EINVAL, "domain number %u is reserved", op->domain);
-    if (c->flags || c->iommu_opts || c->vmtrace_size || c->cpupool_id)
+    if (c->flags || c->iommu_opts || c->vmtrace_size)
         return refuse(NULL, -XEN_EINVAL, "createdomain with flags %x", c->flags);
     if (c->arch.emulation_flags)
         return -XEN_EOPNOTSUPP;
@@ -54,6 +54,7 @@ static long create(struct xen_domctl *op)
     const struct xen_domctl_createdomain *c = &op->u.createdomain;
     struct domain_params params = {
         .id = op->domain ? op->domain : DOMID_INVALID,
+        .pool = c->cpupool_id,
         .max_grant_frames = limit((int32_t)c->max_grant_frames, GRANT_FRAMES),
         .max_maptrack_frames = limit((int32_t)c->max_maptrack_frames, MAPTRACK_FRAMES),
     };

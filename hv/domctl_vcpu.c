@@ -83,11 +83,11 @@ long domctl_vcpu_info(struct domain *d, struct xen_domctl *op)
     return 0;
 }
 
-/* Xen's rule: what is set is limited to the pCPUs that exist, must leave one, and is told to the
- * caller as it came into force. */
+/* Xen's rule: what is set is limited to the pCPUs of the domain's pool, must leave one, and is told
+ * to the caller as it came into force. */
 static long set_affinity(struct vcpu *v, const struct xen_domctl_vcpuaffinity *a)
 {
-    uint64_t hard, soft, online = arch_pcpu_mask();
+    uint64_t hard, soft;
     long rc = 0;
 
     if (a->flags & XEN_VCPUAFFINITY_HARD)
@@ -96,9 +96,6 @@ static long set_affinity(struct vcpu *v, const struct xen_domctl_vcpuaffinity *a
         rc = control_bitmap_read(&soft, &a->cpumap_soft);
     if (rc)
         return rc;
-    if ((a->flags & XEN_VCPUAFFINITY_HARD) && !(hard & online))
-        return refuse(v->domain, -XEN_EINVAL, "vCPU %u has no pCPU left: %lx of %lx", v->id, hard,
-                      online);
     return sched_set_affinity(v, a->flags & XEN_VCPUAFFINITY_HARD ? &hard : NULL,
                               a->flags & XEN_VCPUAFFINITY_SOFT ? &soft : NULL);
 }
@@ -108,7 +105,6 @@ long domctl_affinity(struct domain *d, struct xen_domctl *op, bool set)
     struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
     uint32_t which = a->flags & (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT);
     struct vcpu *v = find_vcpu(d, a->vcpu);
-    uint64_t online = arch_pcpu_mask();
     long rc = 0;
 
     if (!v || !which)
@@ -117,23 +113,24 @@ long domctl_affinity(struct domain *d, struct xen_domctl *op, bool set)
         rc = set_affinity(v, a);
     if (!rc && (which & XEN_VCPUAFFINITY_HARD))
         rc = control_bitmap_write(&a->cpumap_hard,
-                                  set ? v->sched.hard_affinity & online : v->sched.hard_affinity);
+                                  set ? v->sched.entity.affinity : v->sched.hard_affinity);
     if (!rc && (which & XEN_VCPUAFFINITY_SOFT))
         rc = control_bitmap_write(&a->cpumap_soft,
-                                  set ? v->sched.soft_affinity & v->sched.hard_affinity & online
+                                  set ? v->sched.soft_affinity & v->sched.entity.affinity
                                       : v->sched.soft_affinity);
     return rc;
 }
 
-/* The parameters of weighted fair queueing have credit2's form: 0 and ~0 leave weight and cap as
- * they are. */
+/* The parameters have credit2's form, which is credit's too, whatever the scheduler's number: 0 and
+ * ~0 leave weight and cap as they are. */
 long domctl_scheduler(struct domain *d, struct xen_domctl *op)
 {
     struct xen_domctl_scheduler_op *s = &op->u.scheduler_op;
+    struct sched_pool_info pool;
     unsigned weight, cap;
-    long rc;
+    long rc = sched_pool_info(sched_pool_of(d), &pool);
 
-    if (s->sched_id != XEN_SCHEDULER_CREDIT2)
+    if (rc || s->sched_id != pool.policy->id)
         return refuse(d, -XEN_EINVAL, "scheduler %u is not in use", s->sched_id);
     sched_get_params(d, &weight, &cap);
     switch (s->cmd) {

@@ -140,6 +140,9 @@ long hypercall_arch_2(struct vcpu *v, struct hypercall *call)
     case PENUMBRA_OP_trace:
         rc = on_trace(&op);
         break;
+    case PENUMBRA_OP_scheduler:
+        rc = sysctl_describe_scheduler(&op.u.scheduler);
+        break;
     default:
         rc = on_domain(&op);
     }

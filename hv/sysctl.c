@@ -141,38 +141,6 @@ static long numa_info(struct xen_sysctl_numainfo *op)
     return 0;
 }
 
-/* There is one pool, number 0, with all pCPUs and all domains in it. */
-static long cpupool(struct xen_sysctl_cpupool_op *op)
-{
-    switch (op->op) {
-    case XEN_SYSCTL_CPUPOOL_OP_INFO:
-        if (op->cpupool_id)
-            return -XEN_ENOENT;
-        op->sched_id = XEN_SCHEDULER_CREDIT2;
-        op->n_dom = domain_count();
-        return control_bitmap_write(&op->cpumap, arch_pcpu_mask());
-    case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
-        return control_bitmap_write(&op->cpumap, 0);
-    default:
-        return -XEN_EOPNOTSUPP;
-    }
-}
-
-/* No rate limit: a vCPU that wakes and is due runs at once. */
-static long scheduler(struct xen_sysctl_scheduler_op *op)
-{
-    if (op->cpupool_id)
-        return -XEN_ESRCH;
-    if (op->sched_id != XEN_SCHEDULER_CREDIT2)
-        return -XEN_EINVAL;
-    if (op->cmd == XEN_SYSCTL_SCHEDOP_putinfo)
-        return op->u.sched_credit2.ratelimit_us ? -XEN_EINVAL : 0;
-    if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
-        return -XEN_EINVAL;
-    op->u.sched_credit2.ratelimit_us = 0;
-    return 0;
-}
-
 static long dispatch(struct vcpu *v, struct xen_sysctl *op)
 {
     switch (op->cmd) {
@@ -182,7 +150,7 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
         phys_info(&op->u.physinfo);
         return 0;
     case XEN_SYSCTL_sched_id:
-        op->u.sched_id.sched_id = XEN_SCHEDULER_CREDIT2;
+        op->u.sched_id.sched_id = sysctl_scheduler_id();
         return 0;
     case XEN_SYSCTL_perfc_op:
         return sysctl_perfc(&op->u.perfc_op);
@@ -200,9 +168,9 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
     case XEN_SYSCTL_numainfo:
         return numa_info(&op->u.numainfo);
     case XEN_SYSCTL_cpupool_op:
-        return cpupool(&op->u.cpupool_op);
+        return sysctl_cpupool(&op->u.cpupool_op);
     case XEN_SYSCTL_scheduler_op:
-        return scheduler(&op->u.scheduler_op);
+        return sysctl_scheduler(&op->u.scheduler_op);
     default:
         return refuse(v->domain, -XEN_ENOSYS, "sysctl %u", op->cmd);
     }

@@ -93,7 +93,7 @@ void policy_unlink(struct sched_list *l, struct sched_entity *e)
 
 void policy_queue_init(struct sched_queue *q, const struct sched_policy *policy)
 {
-    *q = (struct sched_queue){.policy = policy};
+    *q = (struct sched_queue){.policy = policy, .min_run_ns = policy->min_run_ns};
     if (policy->init)
         policy->init(q);
 }
@@ -222,7 +222,7 @@ int policy_idle_with_work(struct sched_queue *q)
 uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now)
 {
     const struct sched_slot *s = &q->pcpu[pcpu];
-    uint64_t min = s->slice < q->policy->min_run_ns ? s->slice : q->policy->min_run_ns;
+    uint64_t min = s->slice < q->min_run_ns ? s->slice : q->min_run_ns;
 
     return s->running && now < s->since + min ? s->since + min - now : 0;
 }

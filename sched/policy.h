@@ -56,9 +56,10 @@ struct sched_entity {
 
 struct sched_queue {
     const struct sched_policy *policy;
-    uint64_t online;  /* pCPUs that pick from this queue */
-    uint64_t idle;    /* of these, the ones that run nothing and were not told to pick since */
-    uint32_t waiting; /* entities in state SCHED_QUEUED; read without a lock as a hint */
+    uint64_t online;     /* pCPUs that pick from this queue */
+    uint64_t idle;       /* of these, the ones that run nothing and were not told to pick since */
+    uint64_t min_run_ns; /* as policy->min_run_ns, unless a person set it */
+    uint32_t waiting;    /* entities in state SCHED_QUEUED; read without a lock as a hint */
     struct sched_slot {
         struct sched_entity *running; /* NULL: idle */
         uint64_t since;               /* ns: chosen then */
@@ -79,7 +80,10 @@ struct sched_policy {
     const char *name;    /* as on the boot line, sched=NAME */
     uint32_t id;         /* XEN_SCHEDULER_* or PENUMBRA_SCHEDULER_* */
     bool weights, caps;  /* what it heeds of the parameters */
-    uint64_t min_run_ns; /* nobody is preempted earlier */
+    uint64_t min_run_ns; /* nobody is preempted earlier; where a queue's begins */
+    /* For people to see; 0: there is no such thing. How long one runs while others wait; how often
+     * caps are settled. */
+    uint64_t quantum_ns, cap_period_ns;
 
     void (*init)(struct sched_queue *q);                                      /* (optional) */
     void (*pcpu_online)(struct sched_queue *q, unsigned pcpu);                /* (optional) */

@@ -352,6 +352,23 @@ long sched_pool_move(struct domain *d, unsigned id)
     return d->sched.pool == p ? 0 : refuse(d, -XEN_ENOENT, "pool %u is none to move to", id);
 }
 
+long sched_pool_set_min_run(unsigned id, uint64_t ns)
+{
+    struct sched_pool *p;
+    long rc = 0;
+
+    sched_lock();
+    p = find(id);
+    if (!p)
+        rc = -XEN_ENOENT;
+    else if (ns > p->queue.policy->quantum_ns)
+        rc = -XEN_EINVAL;
+    else
+        p->queue.min_run_ns = ns;
+    sched_unlock();
+    return rc ? refuse(NULL, rc, "a smallest run time of %lu ns in pool %u", ns, id) : 0;
+}
+
 long sched_pool_info(unsigned id, struct sched_pool_info *out)
 {
     const struct sched_pool *p;
@@ -359,7 +376,8 @@ long sched_pool_info(unsigned id, struct sched_pool_info *out)
     sched_lock();
     p = find_from(id);
     if (p)
-        *out = (struct sched_pool_info){p->id, p->queue.policy, p->pcpus, p->domain_count};
+        *out = (struct sched_pool_info){p->id, p->queue.policy, p->pcpus, p->domain_count,
+                                        p->queue.min_run_ns};
     sched_unlock();
     return p ? 0 : -XEN_ENOENT;
 }

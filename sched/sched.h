@@ -101,6 +101,7 @@ struct sched_pool_info {
     const struct sched_policy *policy;
     uint64_t pcpus; /* a bit each */
     unsigned domain_count;
+    uint64_t min_run_ns; /* nobody in it is preempted earlier */
 };
 
 /* A pool without pCPUs and domains; *id SCHED_ANY takes the lowest free number and is set to it.
@@ -120,6 +121,9 @@ long sched_pool_remove_pcpu(unsigned id, unsigned pcpu);
  * policy knows caps. Waits until its vCPUs are off their pCPUs: not the caller's own domain, which
  * is -EPERM. -ENOENT no such pool, or one without pCPUs. */
 long sched_pool_move(struct domain *d, unsigned id);
+/* The time that whoever is chosen runs undisturbed: -ENOENT no such pool, -EINVAL more than the
+ * policy's quantum, which would no longer be one then. */
+long sched_pool_set_min_run(unsigned id, uint64_t ns);
 /* The pool with the lowest number that is >= id; -ENOENT: there is none. */
 long sched_pool_info(unsigned id, struct sched_pool_info *out);
 uint64_t sched_pool_free_pcpus(void);

@@ -29,6 +29,7 @@
 #define PENUMBRA_OP_get_store_mode 3u /* u.store_mode */
 #define PENUMBRA_OP_set_store_mode 4u
 #define PENUMBRA_OP_trace          5u /* u.trace; `domid` is ignored */
+#define PENUMBRA_OP_scheduler      6u /* u.scheduler; `domid` is ignored */
 
 /*
  * What happened to a domain since it was made, and what it holds. All fields are 64 bits, so that
@@ -156,6 +157,21 @@ struct penumbra_trace {
 };
 _Static_assert(sizeof(struct penumbra_trace) == 48, "layout");
 
+/*
+ * One of the schedulers that there are: which number a name has, what it heeds. Those of the pools
+ * are told by XEN_SYSCTL_cpupool_op, by number.
+ */
+struct penumbra_scheduler {
+    uint32_t index;        /* IN: 0 for the first; -ENOENT after the last */
+    uint32_t id;           /* OUT: XEN_SCHEDULER_* or PENUMBRA_SCHEDULER_* */
+    char name[16];         /* OUT: ends with a NUL */
+    uint8_t weights, caps; /* OUT: 1 if it heeds them */
+    uint8_t pad[2];
+    uint32_t quantum_us;    /* OUT: how long one runs while others wait; 0: as long as it likes */
+    uint32_t cap_period_us; /* OUT: how often caps are settled; 0: it has none */
+};
+_Static_assert(sizeof(struct penumbra_scheduler) == 36, "layout");
+
 struct penumbra_op {
     uint32_t cmd;               /* PENUMBRA_OP_* */
     uint32_t interface_version; /* PENUMBRA_INTERFACE_VERSION */
@@ -166,6 +182,7 @@ struct penumbra_op {
         struct penumbra_walk walk;
         struct penumbra_store_mode store_mode;
         struct penumbra_trace trace;
+        struct penumbra_scheduler scheduler;
     } u;
 };
 _Static_assert(sizeof(struct penumbra_op) == 288, "layout");

@@ -167,6 +167,7 @@ OPERATIONS = [
     ("33 `physdev_op`", "PHYSDEVOP_", ["hv/physdev.c"]),
     ("35 `sysctl`", "XEN_SYSCTL_(?!PHYSCAP|PERFCOP|CPUPOOL|SCHEDOP|INTERFACE)",
      ["hv/sysctl.c:dispatch"]),
+    ("Pools of pCPUs", "XEN_SYSCTL_CPUPOOL_OP_", ["hv/sysctl_sched.c:sysctl_cpupool"]),
     ("50 `arch_2`", "PENUMBRA_OP_", ["hv/penumbra_op.c:dispatch", "hv/penumbra_op.c:hypercall_arch_2"]),
     ("The scheduler's trace", "PENUMBRA_TRACE_", ["hv/trace_op.c:trace_op"]),
     ("36 `domctl`", "XEN_DOMCTL_(?!GRANT|SCHEDOP|INTERFACE)", ["hv/domctl.c:living", "hv/domctl.c:dispatch"]),
@@ -212,6 +213,8 @@ ERRORS = {
     "hv/domctl_shadow.c": "36",
     "hv/sysctl.c": "35",
     "hv/sysctl_perfc.c": "35",
+    "hv/sysctl_sched.c": "35 50",
+    "sched/pool.c": "35 36",
 }
 GENERAL = {"ERESTART", "EAGAIN"}  # stay inside
 
@@ -239,7 +242,7 @@ def check_constants():
     complaints += differences("docs/abi.md, assist", set(re.findall(r"`(VMASST_\w+)`", section(page, "21 `"))),
                               set(re.findall(r"VMASST_\w+", assists)))
     counters = set(re.findall(r'= "(\w+)"', text("hv/sysctl_perfc.c")))
-    line = section(page, "35 `").partition("Counters:")[2]
+    line = section(page, "35 `").partition("Counters:")[2].partition("####")[0]
     return complaints + differences("docs/abi.md, counter", set(re.findall(r"`(\w+)`", line)), counters)
 
 
@@ -248,7 +251,7 @@ def check_constants():
 def check_commands():
     source = text("dom0/cli/commands.c").partition("commands[] = {")[2].partition("};")[0]
     real = [f"{name} {usage}".strip() for name, usage in
-            re.findall(r'^    \{"([a-z-]+)",\s*"([^"]*)",', source, re.M)]
+            re.findall(r'^    \{"([a-z0-9-]+)",\s*"([^"]*)",', source, re.M)]
     documented = re.findall(r"^### `(.*)`$", text("docs/cli.md"), re.M)
     complaints = differences("docs/cli.md, command", set(documented), set(real))
     complaints += [f"docs/cli.md: {c} has several sections" for c in set(documented) if documented.count(c) > 1]

@@ -24,6 +24,7 @@
 #include "hv/hypercall.h"
 #include "hv/log.h"
 #include "hv/memory_map.h"
+#include "hv/public/penumbra.h"
 #include "hv/wallclock.h"
 #include "mm/heap.h"
 #include "tests/unit/fake_arch.h"
@@ -55,6 +56,11 @@ static struct domain *find(domid_t id, bool next)
 }
 
 struct domain *domain_get_dying_too(domid_t id)
+{
+    return find(id, false);
+}
+
+struct domain *domain_get(domid_t id)
 {
     return find(id, false);
 }
@@ -179,12 +185,95 @@ long sched_set_params(struct domain *d, unsigned weight, unsigned cap)
     return 0;
 }
 
+/* ---- pools: 0 with credit2's number, 3 with credit's, 5 with null's ---- */
+
+static const struct sched_policy policies[] = {
+    {.name = "first",
+     .id = XEN_SCHEDULER_CREDIT2,
+     .weights = true,
+     .caps = true,
+     .quantum_ns = 1000000,
+     .cap_period_ns = 10000000},
+    {.name = "second", .id = XEN_SCHEDULER_CREDIT, .weights = true, .quantum_ns = 30000000},
+    {.name = "third", .id = XEN_SCHEDULER_NULL},
+};
+static struct sched_pool_info pools[] = {
+    {0, &policies[0], 3, 2, 100000}, {3, &policies[1], 4, 1, 250000}, {5, &policies[2], 0, 0, 0}};
+static unsigned pool_of[DOMAINS];
+static char pool_call[80]; /* the last change that was asked for */
+static long pool_result;
+
+const struct sched_policy *policy_list(unsigned n)
+{
+    return n < 3 ? &policies[n] : NULL;
+}
+
+long sched_pool_info(unsigned id, struct sched_pool_info *out)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (pools[i].id >= id) {
+            *out = pools[i];
+            return 0;
+        }
+    return -XEN_ENOENT;
+}
+
+unsigned sched_pool_of(const struct domain *d)
+{
+    return pool_of[d - domains];
+}
+
+long sched_pool_create(unsigned *id, uint32_t policy_id)
+{
+    snprintf(pool_call, sizeof pool_call, "create %d %u", (int)*id, policy_id);
+    *id = 7;
+    return pool_result;
+}
+
+long sched_pool_destroy(unsigned id)
+{
+    snprintf(pool_call, sizeof pool_call, "destroy %u", id);
+    return pool_result;
+}
+
+long sched_pool_add_pcpu(unsigned id, unsigned pcpu)
+{
+    snprintf(pool_call, sizeof pool_call, "add %u %d", id, (int)pcpu);
+    return pool_result;
+}
+
+long sched_pool_remove_pcpu(unsigned id, unsigned pcpu)
+{
+    snprintf(pool_call, sizeof pool_call, "remove %u %d", id, (int)pcpu);
+    return pool_result;
+}
+
+long sched_pool_move(struct domain *d, unsigned id)
+{
+    snprintf(pool_call, sizeof pool_call, "move %u %u", d->id, id);
+    return pool_result;
+}
+
+long sched_pool_set_min_run(unsigned id, uint64_t ns)
+{
+    snprintf(pool_call, sizeof pool_call, "min_run %u %lu", id, ns);
+    return pool_result;
+}
+
+uint64_t sched_pool_free_pcpus(void)
+{
+    return 0x88;
+}
+
 long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *soft)
 {
+    if (hard && !(*hard & 3))
+        return -XEN_EINVAL;
     if (hard)
         v->sched.hard_affinity = *hard;
     if (soft)
         v->sched.soft_affinity = *soft;
+    v->sched.entity.affinity = v->sched.hard_affinity & 3;
     return 0;
 }
 
@@ -383,7 +472,8 @@ static void test_create(void **state)
     assert_int_equal((good_create(), dc.u.createdomain.grant_opts = 0, call_domctl()), -XEN_EINVAL);
     assert_int_equal((good_create(), dc.u.createdomain.max_grant_frames = 0, call_domctl()),
                      -XEN_EINVAL);
-    assert_int_equal((good_create(), dc.u.createdomain.cpupool_id = 1, call_domctl()), -XEN_EINVAL);
+    assert_int_equal((good_create(), dc.u.createdomain.cpupool_id = 3, call_domctl()), 0);
+    assert_int_equal(created.pool, 3);
     assert_int_equal((good_create(), dc.domain = DOMID_SELF, call_domctl()), -XEN_EINVAL);
 }
 
@@ -534,6 +624,12 @@ static void test_scheduler(void **state)
     assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_getinfo, 0, 0), 0);
     assert_int_equal(dc.u.scheduler_op.u.credit2.weight, 600);
     assert_int_equal(dc.u.scheduler_op.u.credit2.cap, 70);
+    pool_of[1] = 3; /* another scheduler's number now */
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT2, XEN_DOMCTL_SCHEDOP_getinfo, 0, 0), -XEN_EINVAL);
+    assert_int_equal(share(XEN_SCHEDULER_CREDIT, XEN_DOMCTL_SCHEDOP_getinfo, 0, 0), 0);
+    assert_int_equal(DOMCTL(XEN_DOMCTL_getdomaininfo, 4), 0);
+    assert_int_equal(dc.u.getdomaininfo.cpupool, 3);
+    pool_of[1] = 0;
 }
 
 static void test_memory_and_others(void **state)
@@ -569,7 +665,7 @@ static void test_memory_and_others(void **state)
 
 static void test_pool(void **state)
 {
-    const uint64_t shadow = 3 * 4096;
+    const uint64_t shadow = 4 * 4096;
 
     (void)state;
     assert_int_equal(DOMCTL(XEN_DOMCTL_get_paging_mempool_size, 4), 0);
@@ -596,7 +692,7 @@ static void test_pool(void **state)
 /* Each vCPU more needs its share of the pool, and has its reserve from the start. */
 static void test_pool_of_vcpus(void **state)
 {
-    const uint64_t shadow = 3 * 4096, least = PAGING_POOL_MIN + 3 * PAGING_POOL_VCPU;
+    const uint64_t shadow = 4 * 4096, least = PAGING_POOL_MIN + 3 * PAGING_POOL_VCPU;
     struct paging *p = domains[1].paging;
     uint64_t before = frame_free_count();
 
@@ -871,16 +967,122 @@ static void test_sysctl_lists(void **state)
     sc.u.cpupool_op.cpumap.nr_bits = 64;
     assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), 0);
     assert_int_equal(pool[0], 3);
-    assert_int_equal(sc.u.cpupool_op.n_dom, 3);
-    sc.u.cpupool_op.cpupool_id = 1;
+    assert_int_equal(sc.u.cpupool_op.n_dom, 2);
+    assert_int_equal(sc.u.cpupool_op.sched_id, XEN_SCHEDULER_CREDIT2);
+    sc.u.cpupool_op.cpupool_id = 1; /* or the next one */
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), 0);
+    assert_int_equal(sc.u.cpupool_op.cpupool_id, 3);
+    assert_int_equal(sc.u.cpupool_op.sched_id, XEN_SCHEDULER_CREDIT);
+    assert_int_equal(pool[0], 4);
+    sc.u.cpupool_op.cpupool_id = 6;
     assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), -XEN_ENOENT);
-    sc.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_CREATE;
-    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), -XEN_EOPNOTSUPP);
+    sc.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_FREEINFO;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), 0);
+    assert_int_equal(pool[0], 0x88);
+    sc.u.cpupool_op.cpumap.nr_bits = ~0U;
+    assert_int_equal(call_sysctl(XEN_SYSCTL_cpupool_op), -XEN_EINVAL);
 
     sysctl_clear();
     assert_int_equal(call_sysctl(XEN_SYSCTL_tbuf_op), -XEN_ENOSYS);
     assert_int_equal(call_sysctl(XEN_SYSCTL_sched_id), 0);
     assert_int_equal(sc.u.sched_id.sched_id, XEN_SCHEDULER_CREDIT2);
+}
+
+static long pool_op(uint32_t op, uint32_t id, uint32_t argument)
+{
+    sysctl_clear();
+    pool_call[0] = 0;
+    sc.u.cpupool_op.op = op;
+    sc.u.cpupool_op.cpupool_id = id;
+    sc.u.cpupool_op.sched_id = sc.u.cpupool_op.domid = sc.u.cpupool_op.cpu = argument;
+    return call_sysctl(XEN_SYSCTL_cpupool_op);
+}
+
+static void test_pools(void **state)
+{
+    (void)state;
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_CREATE, XEN_SYSCTL_CPUPOOL_PAR_ANY, 6), 0);
+    assert_string_equal(pool_call, "create -1 6");
+    assert_int_equal(sc.u.cpupool_op.cpupool_id, 7);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_DESTROY, 3, 0), 0);
+    assert_string_equal(pool_call, "destroy 3");
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_ADDCPU, 3, 1), 0);
+    assert_string_equal(pool_call, "add 3 1");
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_RMCPU, 3, XEN_SYSCTL_CPUPOOL_PAR_ANY), 0);
+    assert_string_equal(pool_call, "remove 3 -1");
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 3, 9), 0);
+    assert_string_equal(pool_call, "move 9 3");
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 3, 8), -XEN_EINVAL);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 3, 0x10009), -XEN_EINVAL);
+    assert_int_equal(pool_op(XEN_SYSCTL_CPUPOOL_OP_MOVEDOMAIN, 3, DOMID_SELF), -XEN_EINVAL);
+    assert_int_equal(references, 0);
+    assert_int_equal(pool_op(0, 0, 0), -XEN_ENOSYS);
+    assert_int_equal(pool_op(8, 0, 0), -XEN_ENOSYS);
+    pool_result = -XEN_EBUSY;
+    for (uint32_t op = XEN_SYSCTL_CPUPOOL_OP_CREATE; op < XEN_SYSCTL_CPUPOOL_OP_FREEINFO; op++)
+        if (op != XEN_SYSCTL_CPUPOOL_OP_INFO)
+            assert_int_equal(pool_op(op, 3, 4), -XEN_EBUSY);
+    pool_result = 0;
+}
+
+static long parameters(uint32_t pool, uint32_t sched_id, uint32_t cmd)
+{
+    pool_call[0] = 0;
+    sc.u.scheduler_op.cpupool_id = pool;
+    sc.u.scheduler_op.sched_id = sched_id;
+    sc.u.scheduler_op.cmd = cmd;
+    return call_sysctl(XEN_SYSCTL_scheduler_op);
+}
+
+#define GET XEN_SYSCTL_SCHEDOP_getinfo
+#define PUT XEN_SYSCTL_SCHEDOP_putinfo
+
+static void test_pool_parameters(void **state)
+{
+    (void)state;
+    sysctl_clear();
+    assert_int_equal(parameters(0, XEN_SCHEDULER_CREDIT2, GET), 0);
+    assert_int_equal(sc.u.scheduler_op.u.sched_credit2.ratelimit_us, 100);
+    sc.u.scheduler_op.u.sched_credit2.ratelimit_us = 4000000000;
+    assert_int_equal(parameters(0, XEN_SCHEDULER_CREDIT2, PUT), 0);
+    assert_string_equal(pool_call, "min_run 0 4000000000000");
+    assert_int_equal(parameters(0, XEN_SCHEDULER_CREDIT2, 2), -XEN_EINVAL);
+    assert_int_equal(parameters(0, XEN_SCHEDULER_CREDIT, GET), -XEN_EINVAL);
+    assert_int_equal(parameters(1, XEN_SCHEDULER_CREDIT, GET), -XEN_ESRCH);
+    assert_int_equal(parameters(9, XEN_SCHEDULER_CREDIT, GET), -XEN_ESRCH);
+    assert_int_equal(parameters(5, XEN_SCHEDULER_NULL, GET), -XEN_EOPNOTSUPP);
+
+    assert_int_equal(parameters(3, XEN_SCHEDULER_CREDIT, GET), 0);
+    assert_int_equal(sc.u.scheduler_op.u.sched_credit.tslice_ms, 30);
+    assert_int_equal(sc.u.scheduler_op.u.sched_credit.ratelimit_us, 250);
+    assert_int_equal(sc.u.scheduler_op.u.sched_credit.vcpu_migr_delay_us, 0);
+    sc.u.scheduler_op.u.sched_credit.ratelimit_us = 300;
+    assert_int_equal(parameters(3, XEN_SCHEDULER_CREDIT, PUT), 0);
+    assert_string_equal(pool_call, "min_run 3 300000");
+    sc.u.scheduler_op.u.sched_credit.tslice_ms = 20;
+    assert_int_equal(parameters(3, XEN_SCHEDULER_CREDIT, PUT), -XEN_EINVAL);
+    assert_string_equal(pool_call, "");
+}
+
+static void test_schedulers(void **state)
+{
+    struct penumbra_scheduler s = {0};
+
+    (void)state;
+    assert_int_equal(sysctl_describe_scheduler(&s), 0);
+    assert_string_equal(s.name, "first");
+    assert_int_equal(s.id, XEN_SCHEDULER_CREDIT2);
+    assert_true(s.weights && s.caps);
+    assert_int_equal(s.quantum_us, 1000);
+    assert_int_equal(s.cap_period_us, 10000);
+    s.index = 2;
+    assert_int_equal(sysctl_describe_scheduler(&s), 0);
+    assert_string_equal(s.name, "third");
+    assert_false(s.weights || s.caps || s.quantum_us || s.cap_period_us);
+    s.index = 3;
+    assert_int_equal(sysctl_describe_scheduler(&s), -XEN_ENOENT);
+    s.index = ~0U;
+    assert_int_equal(sysctl_describe_scheduler(&s), -XEN_ENOENT);
 }
 
 static void test_sysctl_counters(void **state)
@@ -940,6 +1142,9 @@ int main(void)
         T(test_info),
         T(test_context),
         T(test_affinity),
+        T(test_pools),
+        T(test_pool_parameters),
+        T(test_schedulers),
         T(test_scheduler),
         T(test_memory_and_others),
         T(test_hypercall_page),

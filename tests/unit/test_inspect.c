@@ -35,6 +35,12 @@ void control_unlock(void)
     control_held--;
 }
 
+long sysctl_describe_scheduler(struct penumbra_scheduler *s)
+{
+    s->id = 6;
+    return s->index ? -XEN_ENOENT : 0;
+}
+
 long trace_op(struct penumbra_trace *t)
 {
     assert_int_equal(control_held, 1);
@@ -436,11 +442,22 @@ static void test_hypercall_traces(void **state)
     assert_int_equal(control_held, 0);
 }
 
+static void test_schedulers(void **state)
+{
+    (void)state;
+    memset(&op, 0, sizeof op);
+    assert_int_equal(call(PENUMBRA_OP_scheduler), 0);
+    assert_int_equal(op.u.scheduler.id, 6);
+    op.u.scheduler.index = 1;
+    assert_int_equal(call(PENUMBRA_OP_scheduler), -XEN_ENOENT);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_schedulers),
         T(test_walk_makes_nothing),
         T(test_walk_of_what_is_in_use),
         T(test_walk_that_ends),

@@ -30,6 +30,8 @@ unit_unpack := $(wildcard dom0/unpack/*.c)
 unit_layout   := dom0/builder/layout.c dom0/builder/ptbuild.c dom0/config/cfgtext.c
 unit_lineedit := dom0/cli/lineedit.c
 unit_size := dom0/cli/size.c
+unit_cmdoptions := dom0/cli/options.c dom0/cli/words.c
+unit_topview := dom0/cli/topview.c dom0/cli/termkeys.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
 unit_console := $(addprefix dom0/console/,bucket.c conlog.c conring.c filter.c logprint.c)
@@ -48,7 +50,7 @@ unit_exchange := $(unit_memory)
 unit_dom0 := hv/elf.c hv/dom0_layout.c hv/hypercall_page.c
 unit_conline := hv/console_line.c
 unit_wallclock := hv/wallclock.c
-unit_control := $(addprefix hv/,domctl.c domctl_shadow.c domctl_vcpu.c control.c sysctl.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
+unit_control := $(addprefix hv/,domctl.c domctl_shadow.c domctl_vcpu.c control.c sysctl.c sysctl_sched.c sysctl_perfc.c debug_keys.c hypercall_page.c wallclock.c) \
                 $(mm_all)
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
