@@ -11,6 +11,7 @@
 #include <rt/hypercall.h>
 #include <rt/mm.h>
 
+#include "dom0/builder/cpupool.h"
 #include "dom0/builder/domctl.h"
 #include "dom0/builder/elfimage.h"
 #include "dom0/builder/guestmem.h"
@@ -18,6 +19,7 @@
 #include "dom0/builder/layout.h"
 #include "dom0/builder/penumbra.h"
 #include "dom0/builder/sysctl.h"
+#include "dom0/config/cpulist.h"
 #include "dom0/config/xlcfg.h"
 #include "dom0/fs/vfs.h"
 
@@ -34,6 +36,7 @@ struct build {
     struct layout layout;
     struct guestmem memory;
     xen_pfn_t shared_info_mfn;
+    struct cpupool pool;
     struct build_result result;
     bool created;
 };
@@ -94,9 +97,24 @@ static int check_memory(struct build *b)
     return info.free_pages < b->layout.page_count ? no_memory(b, info.free_pages) : 0;
 }
 
+static int find_pool(struct build *b)
+{
+    const char *name = b->cfg->pool[0] ? b->cfg->pool : "0";
+    int rc = cpupool_find(name, &b->pool);
+
+    if (rc == -XEN_ENOENT || (rc == 0 && !b->pool.cpus)) {
+        cfg_error_set(b->err,
+                      rc < 0 ? "%s: pool: there is no pool '%s': `cpupool-list` shows all"
+                             : "%s: pool: %s has no CPU: give it one with cpupool-cpu-add",
+                      b->cfg->name, name);
+        return -XEN_ENOENT;
+    }
+    return rc < 0 ? fail(b, rc, "looking for its pool of CPUs") : 0;
+}
+
 static int create(struct build *b)
 {
-    int rc = domctl_create(b->cfg->uuid, b->cfg->maxvcpus, &b->result.domid);
+    int rc = domctl_create(b->cfg->uuid, b->cfg->maxvcpus, b->pool.id, &b->result.domid);
 
     if (rc < 0)
         return fail(b, rc, "creating the domain");
@@ -400,24 +418,34 @@ static int set_registers(struct build *b)
     return rc < 0 ? fail(b, rc, "setting registers") : 0;
 }
 
+/* A list that has no CPU of the domain's pool is a mistake; 0 is no list. */
+static int check_cpus(struct build *b, const char *key, unsigned vcpu, uint64_t mask)
+{
+    char pool[CPUPOOL_NAME_MAX], cpus[96];
+
+    if (!mask || (mask & b->pool.cpus))
+        return 0;
+    cfg_error_set(b->err, "%s: %s: vCPU %u is given no CPU of its pool, %s, which has %s",
+                  b->cfg->name, key, vcpu, cpupool_name(b->pool.id, pool),
+                  cpulist_format(b->pool.cpus, CPULIST_MAX, cpus, sizeof cpus));
+    return -XEN_EINVAL;
+}
+
 static int set_affinity(struct build *b)
 {
-    struct xen_sysctl_physinfo info;
-    int rc = sysctl_physinfo(&info);
+    int rc = 0;
 
     for (unsigned vcpu = 0; rc == 0 && vcpu < b->cfg->maxvcpus; vcpu++) {
-        uint64_t mask = b->cfg->affinity[vcpu];
+        uint64_t hard = b->cfg->affinity[vcpu], soft = b->cfg->soft_affinity[vcpu];
 
-        if (!mask || mask == ~0ull)
-            continue;
-        if (info.max_cpu_id < 63 && !(mask & ((2ull << info.max_cpu_id) - 1))) {
-            cfg_error_set(b->err,
-                          "%s: cpus: vCPU %u is given CPUs that this machine lacks: it has "
-                          "0 to %u",
-                          b->cfg->name, vcpu, info.max_cpu_id);
-            return -XEN_EINVAL;
-        }
-        rc = domctl_set_affinity(b->result.domid, vcpu, mask);
+        rc = check_cpus(b, "cpus", vcpu, hard);
+        if (rc == 0)
+            rc = check_cpus(b, "cpus_soft", vcpu, soft);
+        if (rc < 0)
+            return rc;
+        if (hard || soft)
+            rc = domctl_set_affinity(b->result.domid, vcpu, hard ? &hard : NULL,
+                                     soft ? &soft : NULL);
     }
     return rc < 0 ? fail(b, rc, "setting its CPUs") : 0;
 }
@@ -425,17 +453,21 @@ static int set_affinity(struct build *b)
 static int set_share(struct build *b)
 {
     unsigned weight, cap;
-    uint32_t sched_id;
     int rc;
 
     if (!b->cfg->cpu_weight && !b->cfg->cap)
         return 0;
-    rc = sysctl_sched_id(&sched_id);
+    rc = domctl_get_share(b->result.domid, b->pool.sched_id, &weight, &cap);
     if (rc == 0)
-        rc = domctl_get_share(b->result.domid, sched_id, &weight, &cap);
-    if (rc == 0)
-        rc = domctl_set_share(b->result.domid, sched_id,
+        rc = domctl_set_share(b->result.domid, b->pool.sched_id,
                               b->cfg->cpu_weight ? b->cfg->cpu_weight : weight, b->cfg->cap);
+    if (rc == -XEN_EOPNOTSUPP) {
+        cfg_error_set(b->err,
+                      "%s: cpu_weight, cap: the scheduler of its pool has no such thing "
+                      "(`sched-wfq -s` shows it): leave them out or take another pool",
+                      b->cfg->name);
+        return rc;
+    }
     return rc < 0 ? fail(b, rc, "setting cpu_weight and cap") : 0;
 }
 
@@ -456,29 +488,14 @@ static int set_store_mode(struct build *b)
 }
 
 static int (*const steps[])(struct build *b) = {
-    open_files,
-    unpack_kernel,
-    plan,
-    check_memory,
-    create,
-    set_limits,
-    set_memory_map,
-    set_shadow_pool,
-    make_channels,
-    populate,
-    load_kernel,
-    load_ramdisk,
-    write_p2m,
-    write_start_info,
-    write_tables,
-    mask_events,
-    fill_hypercall_page,
-    pin_tables,
-    seed_grants,
-    set_registers,
-    set_affinity,
-    set_share,
-    set_store_mode,
+    open_files,    unpack_kernel,  plan,
+    check_memory,  find_pool,      create,
+    set_limits,    set_memory_map, set_shadow_pool,
+    make_channels, populate,       load_kernel,
+    load_ramdisk,  write_p2m,      write_start_info,
+    write_tables,  mask_events,    fill_hypercall_page,
+    pin_tables,    seed_grants,    set_registers,
+    set_affinity,  set_share,      set_store_mode,
 };
 
 int build_domain(const struct xlcfg *cfg, struct build_result *result, struct cfg_error *err)

@@ -30,7 +30,7 @@ static int call(struct xen_domctl *op)
     return (int)hypercall_domctl(op);
 }
 
-int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, domid_t *domid)
+int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, uint32_t pool, domid_t *domid)
 {
     struct xen_domctl op;
     int rc;
@@ -39,6 +39,7 @@ int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, domid_t *domid)
     begin(&op, XEN_DOMCTL_createdomain, 0);
     memcpy(op.u.createdomain.handle, uuid, 16);
     op.u.createdomain.max_vcpus = max_vcpus;
+    op.u.createdomain.cpupool_id = pool;
     op.u.createdomain.max_evtchn_port = EVENT_PORT_MAX;
     op.u.createdomain.max_grant_frames = GRANT_FRAMES;
     op.u.createdomain.max_maptrack_frames = MAPTRACK;
@@ -161,14 +162,20 @@ static void bitmap(struct xenctl_bitmap *map, uint64_t *bits)
     map->nr_bits = 64;
 }
 
-int domctl_set_affinity(domid_t domid, unsigned vcpu, uint64_t hard)
+int domctl_set_affinity(domid_t domid, unsigned vcpu, uint64_t *hard, uint64_t *soft)
 {
     struct xen_domctl op;
 
     begin(&op, XEN_DOMCTL_setvcpuaffinity, domid);
     op.u.vcpuaffinity.vcpu = vcpu;
-    op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
-    bitmap(&op.u.vcpuaffinity.cpumap_hard, &hard);
+    if (hard) {
+        op.u.vcpuaffinity.flags |= XEN_VCPUAFFINITY_HARD;
+        bitmap(&op.u.vcpuaffinity.cpumap_hard, hard);
+    }
+    if (soft) {
+        op.u.vcpuaffinity.flags |= XEN_VCPUAFFINITY_SOFT;
+        bitmap(&op.u.vcpuaffinity.cpumap_soft, soft);
+    }
     return call(&op);
 }
 
@@ -209,7 +216,8 @@ int domctl_gfns(domid_t domid, uint64_t *gfns)
 
 static int share_op(struct xen_domctl *op, domid_t domid, uint32_t sched_id, uint32_t cmd)
 {
-    if (sched_id != XEN_SCHEDULER_CREDIT && sched_id != XEN_SCHEDULER_CREDIT2)
+    if (sched_id == XEN_SCHEDULER_ARINC653 || sched_id == XEN_SCHEDULER_RTDS ||
+        sched_id == XEN_SCHEDULER_NULL)
         return -XEN_EOPNOTSUPP;
     begin(op, XEN_DOMCTL_scheduler_op, domid);
     op->u.scheduler_op.sched_id = sched_id;
@@ -217,7 +225,7 @@ static int share_op(struct xen_domctl *op, domid_t domid, uint32_t sched_id, uin
     return 0;
 }
 
-/* credit and credit2 have the same two fields at the same places. */
+/* credit and credit2 have the same two fields at the same places; so have Penumbra's own. */
 _Static_assert(sizeof(struct xen_domctl_sched_credit) == sizeof(struct xen_domctl_sched_credit2),
                "scheduler parameters");
 

@@ -12,8 +12,8 @@
 #include <xen/xen.h>
 #include <xen/domctl.h>
 
-/* A new, paused domain without memory, with that many vCPUs at most. */
-int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, domid_t *domid);
+/* A new, paused domain without memory, with that many vCPUs at most, in that pool of CPUs. */
+int domctl_create(const uint8_t uuid[16], unsigned max_vcpus, uint32_t pool, domid_t *domid);
 int domctl_max_vcpus(domid_t domid, unsigned max_vcpus);
 int domctl_max_mem(domid_t domid, uint64_t kib);
 
@@ -38,8 +38,10 @@ int domctl_hypercall_page(domid_t domid, xen_pfn_t mfn);
 /* Registers and roots of a vCPU that is not running. */
 int domctl_set_context(domid_t domid, unsigned vcpu, const struct vcpu_guest_context *context);
 
-/* Where a vCPU may run (hard) and likes to (soft), bit n for CPU n; CPUs above 63 are left out. */
-int domctl_set_affinity(domid_t domid, unsigned vcpu, uint64_t hard);
+/* Where a vCPU may run (hard) and likes to (soft), bit n for CPU n; CPUs above 63 are left out.
+ * Set: NULL leaves one as it is; each becomes what is in force: the CPUs of it that the domain's
+ * pool has, of soft those that hard allows. */
+int domctl_set_affinity(domid_t domid, unsigned vcpu, uint64_t *hard, uint64_t *soft);
 int domctl_get_affinity(domid_t domid, unsigned vcpu, uint64_t *hard, uint64_t *soft);
 
 /* The log of the domain's dirty frames: s->op is XEN_DOMCTL_SHADOW_OP_*, with its fields; what it

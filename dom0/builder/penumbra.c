@@ -71,3 +71,16 @@ int penumbra_trace(struct penumbra_trace *t)
         *t = op.u.trace;
     return rc;
 }
+
+int penumbra_scheduler(uint32_t index, struct penumbra_scheduler *scheduler)
+{
+    struct penumbra_op op;
+    int rc;
+
+    begin(&op, PENUMBRA_OP_scheduler, 0);
+    op.u.scheduler.index = index;
+    rc = (int)hypercall_arch_2(&op);
+    if (rc == 0)
+        *scheduler = op.u.scheduler;
+    return rc;
+}

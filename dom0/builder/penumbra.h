@@ -25,4 +25,7 @@ int penumbra_set_store_mode(domid_t domid, unsigned mode);
 /* The scheduler's trace; t->cmd says what, and which fields are used. */
 int penumbra_trace(struct penumbra_trace *t);
 
+/* The scheduler number `index`. -XEN_ENOENT after the last. */
+int penumbra_scheduler(uint32_t index, struct penumbra_scheduler *scheduler);
+
 #endif

@@ -8,8 +8,12 @@
 
 #include <rt/hypercall.h>
 
+#include "hv/public/penumbra.h"
+
 /* Counters that are believed; more would be a mistake. */
 #define COUNTERS_MAX 4096
+
+#define DOMAINS_AT_ONCE 64
 
 static void begin(struct xen_sysctl *op, uint32_t cmd)
 {
@@ -42,6 +46,46 @@ int sysctl_sched_id(uint32_t *sched_id)
     return rc;
 }
 
+/* Asks for a pool's parameters; *us is where the answer has the rate limit. */
+static int get_parameters(struct xen_sysctl *op, uint32_t pool, uint32_t sched_id, uint32_t **us)
+{
+    begin(op, XEN_SYSCTL_scheduler_op);
+    op->u.scheduler_op.cpupool_id = pool;
+    op->u.scheduler_op.sched_id = sched_id;
+    op->u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_getinfo;
+    if (sched_id == XEN_SCHEDULER_CREDIT)
+        *us = &op->u.scheduler_op.u.sched_credit.ratelimit_us;
+    else if (sched_id == XEN_SCHEDULER_CREDIT2 || sched_id >= PENUMBRA_SCHEDULER_RR)
+        *us = &op->u.scheduler_op.u.sched_credit2.ratelimit_us;
+    else
+        return -XEN_EOPNOTSUPP;
+    return (int)hypercall_sysctl(op);
+}
+
+int sysctl_get_ratelimit(uint32_t pool, uint32_t sched_id, uint32_t *us)
+{
+    struct xen_sysctl op;
+    uint32_t *field;
+    int rc = get_parameters(&op, pool, sched_id, &field);
+
+    if (rc == 0)
+        *us = *field;
+    return rc;
+}
+
+int sysctl_set_ratelimit(uint32_t pool, uint32_t sched_id, uint32_t us)
+{
+    struct xen_sysctl op;
+    uint32_t *field;
+    int rc = get_parameters(&op, pool, sched_id, &field);
+
+    if (rc < 0)
+        return rc;
+    *field = us;
+    op.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_putinfo;
+    return (int)hypercall_sysctl(&op);
+}
+
 int sysctl_domains(domid_t first, struct xen_domctl_getdomaininfo *infos, unsigned max)
 {
     struct xen_sysctl op;
@@ -56,6 +100,25 @@ int sysctl_domains(domid_t first, struct xen_domctl_getdomaininfo *infos, unsign
         return rc;
     return op.u.getdomaininfolist.num_domains < max ? (int)op.u.getdomaininfolist.num_domains
                                                     : (int)max;
+}
+
+int sysctl_each_domain(void (*fn)(void *ctx, const struct xen_domctl_getdomaininfo *info),
+                       void *ctx)
+{
+    struct xen_domctl_getdomaininfo *infos = calloc(DOMAINS_AT_ONCE, sizeof *infos);
+    int count = infos ? sysctl_domains(0, infos, DOMAINS_AT_ONCE) : -XEN_ENOMEM;
+
+    while (count > 0) {
+        unsigned next = infos[count - 1].domain + 1u;
+
+        for (int i = 0; i < count; i++)
+            fn(ctx, &infos[i]);
+        if (count < DOMAINS_AT_ONCE || next >= DOMID_FIRST_RESERVED)
+            break;
+        count = sysctl_domains((domid_t)next, infos, DOMAINS_AT_ONCE);
+    }
+    free(infos);
+    return count < 0 ? count : 0;
 }
 
 static int read_console(char *buf, unsigned size, uint32_t *index, bool clear)

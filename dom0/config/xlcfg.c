@@ -50,6 +50,17 @@ static int set_cmdline(struct xlcfg *cfg, const struct key *key, const struct cf
     return set_string(cfg, key, value, err);
 }
 
+/* A pool's number may be written without quotes. */
+static int set_pool(struct xlcfg *cfg, const struct key *key, const struct cfgtext_value *value,
+                    struct cfg_error *err)
+{
+    struct cfgtext_value text = *value;
+
+    if (text.kind == CFGTEXT_NUMBER)
+        text.kind = CFGTEXT_STRING;
+    return set_string(cfg, key, &text, err);
+}
+
 static int set_name(struct xlcfg *cfg, const struct key *key, const struct cfgtext_value *value,
                     struct cfg_error *err)
 {
@@ -190,18 +201,19 @@ static int set_store_mode(struct xlcfg *cfg, const struct key *key,
     return 0;
 }
 
+/* Hard or soft affinity: one list for all vCPUs, or a list of one for each. */
 static int set_cpus(struct xlcfg *cfg, const struct key *key, const struct cfgtext_value *value,
                     struct cfg_error *err)
 {
-    uint64_t mask;
+    uint64_t *masks = (uint64_t *)((char *)cfg + key->offset), mask;
     int rc;
 
     if (value->kind == CFGTEXT_LIST && value->item_count > XLCFG_VCPUS_MAX)
         return bad(err, key, "the list has more members than there can be vCPUs (32)");
-    memset(cfg->affinity, 0, sizeof cfg->affinity);
+    memset(masks, 0, XLCFG_VCPUS_MAX * sizeof *masks);
     if (value->kind == CFGTEXT_LIST) {
         for (unsigned i = 0; i < value->item_count; i++) {
-            rc = cpulist_parse(value->items[i], &cfg->affinity[i], err);
+            rc = cpulist_parse(value->items[i], &masks[i], err);
             if (rc < 0)
                 return rc;
         }
@@ -209,7 +221,7 @@ static int set_cpus(struct xlcfg *cfg, const struct key *key, const struct cfgte
     }
     rc = cpulist_parse(value->items[0], &mask, err);
     for (unsigned i = 0; rc == 0 && i < XLCFG_VCPUS_MAX; i++)
-        cfg->affinity[i] = mask;
+        masks[i] = mask;
     return rc;
 }
 
@@ -285,7 +297,9 @@ static const struct key keys[] = {
     {"shadow_pages", set_number, offsetof(struct xlcfg, shadow_tables), XLCFG_SHADOW_MAX},
     {"vcpus", set_number, offsetof(struct xlcfg, vcpus), XLCFG_VCPUS_MAX},
     {"maxvcpus", set_number, offsetof(struct xlcfg, maxvcpus), XLCFG_VCPUS_MAX},
-    {"cpus", set_cpus, 0, 0},
+    {"cpus", set_cpus, offsetof(struct xlcfg, affinity), 0},
+    {"cpus_soft", set_cpus, offsetof(struct xlcfg, soft_affinity), 0},
+    {"pool", set_pool, offsetof(struct xlcfg, pool), XLCFG_POOL_MAX},
     {"cpu_weight", set_number, offsetof(struct xlcfg, cpu_weight), 65535},
     {"cap", set_number, offsetof(struct xlcfg, cap), 100 * XLCFG_VCPUS_MAX},
     {"disk", set_disk, 0, 0},
@@ -300,9 +314,9 @@ static const struct key keys[] = {
 
 /* Keys that xl knows and this control kernel does not; an answer of its own is kinder. */
 static const char *const later_keys[] = {
-    "vif",     "vfb",         "pci",     "bootloader", "firmware",    "pool",      "cpus_soft",
-    "builder", "on_watchdog", "vnc",     "seclabel",   "device_tree", "nomigrate", "tsc_mode",
-    "cpuid",   "usbdev",      "channel", "console",    "boot",        "vtpm",      "p9",
+    "vif",     "vfb",      "pci",         "bootloader", "firmware", "builder", "on_watchdog",
+    "vnc",     "seclabel", "device_tree", "nomigrate",  "tsc_mode", "cpuid",   "usbdev",
+    "channel", "console",  "boot",        "vtpm",       "p9",
 };
 
 static int set_key(void *ctx, const char *name, const struct cfgtext_value *value,

@@ -21,6 +21,7 @@
 #define XLCFG_CMDLINE_MAX 1024 /* start_info holds as much */
 #define XLCFG_VCPUS_MAX   32   /* shared_info holds as many vcpu_info */
 #define XLCFG_DISKS_MAX   16
+#define XLCFG_POOL_MAX    32
 #define XLCFG_MEMORY_MAX  (1u << 20) /* MiB: a tebibyte */
 
 /* A shadow table with its reverse map, and the fewest that a domain can run with. The hypervisor
@@ -53,10 +54,12 @@ struct xlcfg {
     unsigned
         shadow_tables; /* the domain's pool of shadow page tables; 0: the hypervisor's default */
     unsigned vcpus, maxvcpus;
-    uint64_t affinity[XLCFG_VCPUS_MAX]; /* per vCPU, bit n: may run on CPU n; 0: anywhere */
-    unsigned cpu_weight;                /* 1 to 65535, 0: the scheduler's default */
-    unsigned cap;                       /* percent of one CPU, 0: none */
-    unsigned store_mode;                /* PENUMBRA_STORES_* */
+    /* per vCPU, bit n: may run on CPU n (hard), likes to run there (soft); 0: all are alike */
+    uint64_t affinity[XLCFG_VCPUS_MAX], soft_affinity[XLCFG_VCPUS_MAX];
+    char pool[XLCFG_POOL_MAX]; /* of CPUs: name or number; empty: the first */
+    unsigned cpu_weight;       /* 1 to 65535, 0: the scheduler's default */
+    unsigned cap;              /* percent of one CPU, 0: none */
+    unsigned store_mode;       /* PENUMBRA_STORES_* */
     enum xlcfg_action on_poweroff, on_reboot, on_crash;
     uint8_t uuid[16]; /* all zero: to be chosen */
     struct diskspec disks[XLCFG_DISKS_MAX];

@@ -156,6 +156,17 @@ static void test_per_vcpu_affinity(void **state)
     assert_int_equal(cfg.affinity[0], 1);
     assert_int_equal(cfg.affinity[1], 6);
     assert_int_equal(cfg.affinity[2], 0);
+    assert_int_equal(cfg.soft_affinity[0], 0);
+    assert_int_equal(load("name='a'\nkernel='k'\nmemory=8\ncpus_soft=['3']\ncpus='0-1'"), 0);
+    assert_int_equal(cfg.affinity[0], 3);
+    assert_int_equal(cfg.affinity[1], 3);
+    assert_int_equal(cfg.soft_affinity[0], 8);
+    assert_int_equal(cfg.soft_affinity[1], 0);
+    assert_string_equal(cfg.pool, "");
+    assert_int_equal(load("name='a'\nkernel='k'\nmemory=8\npool='hot'"), 0);
+    assert_string_equal(cfg.pool, "hot");
+    assert_int_equal(load("name='a'\nkernel='k'\nmemory=8\npool=3"), 0);
+    assert_string_equal(cfg.pool, "3");
 }
 
 static void test_syntax_errors(void **state)
@@ -198,6 +209,9 @@ static void test_key_errors(void **state)
     refuse("pagetable_writes = 1", "a string in quotes is wanted");
     refuse("cpus = '4-2'", "bad CPU list");
     refuse("cpus = '1,^1'", "leaves no CPU");
+    refuse("cpus_soft = '64'", "bad CPU list");
+    refuse("pool = ['a']", "pool: a string in quotes");
+    refuse("pool = 'a234567890123456789012345678901x'", "pool: too long: 31 bytes at most");
     refuse("uuid = '0123'", "a UUID is wanted");
     refuse("disk = 'a,raw,xvda'", "a list is wanted");
     refuse("disk = ['a,qcow2,xvda']", "qemu-img convert");
