@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dom0/cli/term.h"
 
+#include <rt/clock.h>
 #include <rt/console.h>
 
 #include "hv/lib/ctype.h"
@@ -41,6 +42,18 @@ bool term_interrupted(void)
         }
         if (ahead_count < sizeof ahead)
             ahead[(ahead_first + ahead_count++) % sizeof ahead] = (unsigned char)byte;
+    }
+    return false;
+}
+
+bool term_sleep(uint64_t ns)
+{
+    uint64_t now = clock_ns(), until = now + ns;
+
+    for (; now < until; now = clock_ns()) {
+        if (term_interrupted())
+            return true;
+        console_wait(until - now);
     }
     return false;
 }

@@ -16,6 +16,9 @@ int term_poll(void);
 /* The next byte, waiting for it at most ns nanoseconds; -1 if none came. */
 int term_wait(uint64_t ns);
 
+/* Waits ns nanoseconds; true, at once, if Ctrl-C is typed. Other bytes are kept as below. */
+bool term_sleep(uint64_t ns);
+
 /*
  * Has Ctrl-C been typed since the last call? For commands that take long; other bytes are kept for
  * later, some hundred of them.
