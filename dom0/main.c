@@ -15,6 +15,7 @@
 #include <rt/thread.h>
 
 #include "dom0/blk/blkback.h"
+#include "dom0/builder/cpupool.h"
 #include "dom0/builder/domain.h"
 #include "dom0/cli/cli.h"
 #include "dom0/console/console.h"
@@ -75,6 +76,7 @@ int main(void)
     if (files)
         check("block back end", blkback_start());
     check("domains", domain_service_start());
+    check("CPU pools", cpupool_service_start());
     printf("`help` shows the commands\n");
     cli_run();
     return 0;

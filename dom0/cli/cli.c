@@ -10,6 +10,7 @@
 
 #include <rt/console.h>
 
+#include "dom0/builder/cpupool.h"
 #include "dom0/builder/domain.h"
 #include "dom0/cli/lineedit.h"
 #include "dom0/cli/term.h"
@@ -52,6 +53,15 @@ int cli_domain(const char *command, const char *word, domid_t *domid)
     return 0;
 }
 
+int cli_pool(const char *command, const char *word, struct cpupool *pool)
+{
+    int rc = cpupool_find(word, pool);
+
+    if (rc < 0)
+        return cli_refuse(command, rc, "there is no pool '%.40s': `cpupool-list` shows all", word);
+    return 0;
+}
+
 char *cli_seconds(uint64_t ns, int width, char *buf, size_t size)
 {
     uint64_t tenths = (ns + 50000000) / 100000000;
@@ -78,7 +88,17 @@ static enum complete_kind kind_of(const char *word)
 
 static void name_domains(complete_fn fn, void *arg)
 {
+    fn(arg, "Domain-0", false);
     domain_for_each_name(fn, arg);
+}
+
+static void name_pools(complete_fn fn, void *arg)
+{
+    struct cpupool pool;
+    char name[CPUPOOL_NAME_MAX];
+
+    for (uint32_t id = 0; cpupool_next(id, &pool) == 0; id = pool.id + 1)
+        fn(arg, cpupool_name(pool.id, name), false);
 }
 
 static void name_files(const char *directory, complete_fn fn, void *arg)
@@ -98,8 +118,8 @@ static void name_files(const char *directory, complete_fn fn, void *arg)
 
 static void complete(void *ctx, const char *line, size_t cursor, struct lineedit_matches *matches)
 {
-    static const struct complete_source source = {name_commands, kind_of, name_domains, name_files,
-                                                  CLI_CONFIG};
+    static const struct complete_source source = {name_commands, kind_of,    name_domains,
+                                                  name_pools,    name_files, CLI_CONFIG};
 
     (void)ctx;
     complete_line(&source, line, cursor, matches);

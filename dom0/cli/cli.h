@@ -53,6 +53,13 @@ int cli_usage(const char *command);
 /* The domain named by a word, refusing if there is none. */
 int cli_domain(const char *command, const char *word, domid_t *domid);
 
+/* The pool of CPUs named by a word, refusing if there is none. */
+struct cpupool;
+int cli_pool(const char *command, const char *word, struct cpupool *pool);
+
+/* Room for the reason why options were refused (options.h). */
+#define CLI_WHY_MAX 80
+
 /* Absolute form of a path: there is no current directory but the root. Refuses one that is too
  * long, and any if there is no disk. */
 #define CLI_PATH_MAX 512
@@ -78,7 +85,18 @@ int cmd_mem_max(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_vcpu_list(int argc, char **argv);
 int cmd_vcpu_set(int argc, char **argv);
+int cmd_vcpu_pin(int argc, char **argv);
+int cmd_sched_wfq(int argc, char **argv);
+int cmd_sched_credit(int argc, char **argv);
 int cmd_block_list(int argc, char **argv);
+int cmd_cpupool_list(int argc, char **argv);
+int cmd_cpupool_create(int argc, char **argv);
+int cmd_cpupool_destroy(int argc, char **argv);
+int cmd_cpupool_rename(int argc, char **argv);
+int cmd_cpupool_cpu_add(int argc, char **argv);
+int cmd_cpupool_cpu_remove(int argc, char **argv);
+int cmd_cpupool_migrate(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_dmesg(int argc, char **argv);
 int cmd_counters(int argc, char **argv);

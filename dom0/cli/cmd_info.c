@@ -14,6 +14,7 @@
 #include <rt/hypercall.h>
 #include <rt/mm.h>
 
+#include "dom0/builder/cpupool.h"
 #include "dom0/builder/domain.h"
 #include "dom0/builder/sysctl.h"
 #include "dom0/cli/term.h"
@@ -59,8 +60,19 @@ static void line(struct report *r, const char *key, const char *format, ...)
     r->found = true;
 }
 
+static unsigned count_bits(uint64_t bits)
+{
+    unsigned n = 0;
+
+    for (; bits; bits &= bits - 1)
+        n++;
+    return n;
+}
+
 static void report_machine(struct report *r, const struct xen_sysctl_physinfo *p)
 {
+    uint64_t free_cpus;
+
     line(r, "host", "dom0");
     line(r, "release", "penumbra");
     line(r, "version", "PV control kernel");
@@ -79,7 +91,7 @@ static void report_machine(struct report *r, const struct xen_sysctl_physinfo *p
     line(r, "sharing_freed_memory", "0");
     line(r, "sharing_used_memory", "0");
     line(r, "outstanding_claims", "%llu", (unsigned long long)p->outstanding_pages >> 8);
-    line(r, "free_cpus", "0");
+    line(r, "free_cpus", "%u", cpupool_free_cpus(&free_cpus) == 0 ? count_bits(free_cpus) : 0);
 }
 
 /* A text of XENVER_*; "" if the hypervisor does not give it. buf has room for the largest. */
@@ -92,14 +104,12 @@ static char *version_text(unsigned cmd, char buf[1024])
     return buf;
 }
 
-static const char *scheduler_name(void)
+/* The one of the first pool. */
+static const char *scheduler_name(struct penumbra_scheduler *s)
 {
-    static const char *const names[] = {"credit", "credit2", "arinc653", "rtds", "null"};
     uint32_t id;
 
-    if (sysctl_sched_id(&id) < 0 || id < XEN_SCHEDULER_CREDIT || id > XEN_SCHEDULER_NULL)
-        return "unknown";
-    return names[id - XEN_SCHEDULER_CREDIT];
+    return sysctl_sched_id(&id) < 0 || cpupool_scheduler(id, s) < 0 ? "unknown" : s->name;
 }
 
 static void report_compiler(struct report *r)
@@ -118,6 +128,7 @@ static void report_xen(struct report *r, char buf[1024])
 {
     long version = hypercall_xen_version(XENVER_version, NULL);
     struct xen_platform_parameters platform = {0};
+    struct penumbra_scheduler sched;
     unsigned major = version > 0 ? (unsigned)version >> 16 : 0;
     unsigned minor = version > 0 ? (unsigned)version & 0xffff : 0;
 
@@ -128,7 +139,7 @@ static void report_xen(struct report *r, char buf[1024])
     line(r, "xen_extra", "%.15s", buf);
     line(r, "xen_version", "%u.%u%.15s", major, minor, buf);
     line(r, "xen_caps", "%.480s", version_text(XENVER_capabilities, buf));
-    line(r, "xen_scheduler", "%s", scheduler_name());
+    line(r, "xen_scheduler", "%s", scheduler_name(&sched));
     line(r, "xen_pagesize", "%lu", PAGE_SIZE);
     line(r, "platform_params", "virt_start=%#lx", (unsigned long)platform.virt_start);
     line(r, "xen_changeset", "%.63s", version_text(XENVER_changeset, buf));

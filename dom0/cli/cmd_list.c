@@ -15,31 +15,20 @@
 #include "dom0/config/cpulist.h"
 #include "dom0/fs/vfs.h"
 
-#define DOMAINS_MAX 256 /* shown at once */
-
 /* A table of domains: prints the row or rows of one. */
-typedef void (*row_fn)(const struct xen_domctl_getdomaininfo *info);
-
-static int rows_of_all(const char *command, row_fn row)
-{
-    struct xen_domctl_getdomaininfo *infos = calloc(DOMAINS_MAX, sizeof *infos);
-    int count = infos ? sysctl_domains(0, infos, DOMAINS_MAX) : -XEN_ENOMEM;
-
-    if (count < 0)
-        cli_refuse(command, count, "the hypervisor does not tell the domains: %s",
-                   vfs_strerror(count));
-    for (int i = 0; i < count; i++)
-        row(&infos[i]);
-    free(infos);
-    return count < 0 ? count : 0;
-}
+typedef void (*row_fn)(void *ctx, const struct xen_domctl_getdomaininfo *info);
 
 static int rows(int argc, char **argv, row_fn row)
 {
     int result = 0;
 
-    if (argc == 1)
-        return rows_of_all(argv[0], row);
+    if (argc == 1) {
+        result = sysctl_each_domain(row, NULL);
+        return result < 0
+                   ? cli_refuse(argv[0], result, "the hypervisor does not tell the domains: %s",
+                                vfs_strerror(result))
+                   : 0;
+    }
     for (int i = 1; i < argc; i++) {
         struct xen_domctl_getdomaininfo info;
         domid_t domid;
@@ -48,7 +37,7 @@ static int rows(int argc, char **argv, row_fn row)
         if (rc == 0)
             rc = domctl_info(domid, &info);
         if (rc == 0)
-            row(&info);
+            row(NULL, &info);
         result = result ? result : rc;
     }
     return result;
@@ -64,12 +53,13 @@ static int check_names(int argc, char **argv)
     return argc > 1 ? cli_domain(argv[0], argv[1], &domid) : 0;
 }
 
-static void list_row(const struct xen_domctl_getdomaininfo *info)
+static void list_row(void *ctx, const struct xen_domctl_getdomaininfo *info)
 {
     unsigned reason = info->flags >> XEN_DOMINF_shutdownshift & XEN_DOMINF_shutdownmask;
     bool ended = info->flags & XEN_DOMINF_shutdown;
     char name[XLCFG_NAME_MAX], time[24];
 
+    (void)ctx;
     printf(
         "%-40s %5d %5lu %5u     %c%c%c%c%c%c  %s\n", domain_name(info->domain, name, sizeof name),
         info->domain, (unsigned long)(info->tot_pages >> 8), info->nr_online_vcpus,
@@ -108,11 +98,12 @@ static void vcpu_row(const struct xen_domctl_getdomaininfo *info, unsigned vcpu,
            cpulist_format(soft, cpus, soft_text, sizeof soft_text));
 }
 
-static void vcpu_rows(const struct xen_domctl_getdomaininfo *info)
+static void vcpu_rows(void *ctx, const struct xen_domctl_getdomaininfo *info)
 {
     struct xen_sysctl_physinfo phys;
     unsigned cpus = sysctl_physinfo(&phys) == 0 ? phys.nr_cpus : CPULIST_MAX;
 
+    (void)ctx;
     if (info->max_vcpu_id == XEN_INVALID_MAX_VCPU_ID)
         return;
     for (unsigned vcpu = 0; vcpu <= info->max_vcpu_id; vcpu++)

@@ -19,6 +19,23 @@ const struct command commands[] = {
      cmd_console, COMPLETE_DOMAIN},
     {"counters", "[DOMAIN [KEY]]", "show what a domain's page tables cost, or all domains'",
      "  With KEY, the value of that line alone.\n", cmd_counters, COMPLETE_DOMAIN},
+    {"cpupool-cpu-add", "POOL CPUS", "give free CPUs to a pool",
+     "  CPUS is a list like 1,3-4, or all: those that are free.\n", cmd_cpupool_cpu_add,
+     COMPLETE_POOL},
+    {"cpupool-cpu-remove", "POOL CPUS", "take CPUs out of a pool: they are free then",
+     "  CPUS is a list like 1,3-4, or all.\n", cmd_cpupool_cpu_remove, COMPLETE_POOL},
+    {"cpupool-create", "NAME [cpus=LIST] [sched=NAME]", "make a pool of free CPUs",
+     "  cpus   the CPUs, like cpus=1,3-4 or cpus=all; else one that is free\n"
+     "  sched  its scheduler; else that of the first pool\n",
+     cmd_cpupool_create, COMPLETE_NONE},
+    {"cpupool-destroy", "POOL", "end a pool without domains: its CPUs are free then", NULL,
+     cmd_cpupool_destroy, COMPLETE_POOL},
+    {"cpupool-list", "[-c] [POOL]", "show the pools of CPUs", "  -c  the numbers of their CPUs\n",
+     cmd_cpupool_list, COMPLETE_POOL},
+    {"cpupool-migrate", "DOMAIN POOL", "move a domain to another pool", NULL, cmd_cpupool_migrate,
+     COMPLETE_DOMAIN_POOL},
+    {"cpupool-rename", "POOL NAME", "give a pool another name", NULL, cmd_cpupool_rename,
+     COMPLETE_POOL},
     {"create", "[-c] [-p] FILE [key=value...]", "make a domain from a configuration",
      "  FILE is a path, or NAME for " CLI_CONFIG "/NAME.cfg. key=value words override it.\n"
      "  -c  go to its console at once\n"
@@ -66,10 +83,33 @@ const struct command commands[] = {
     {"reboot", "[-w] DOMAIN...", "ask domains to restart", "  -w  wait until they have ended\n",
      cmd_reboot, COMPLETE_DOMAIN},
     {"rm", "FILE...", "remove files", NULL, cmd_rm, COMPLETE_FILE},
+    {"sched-credit", "[OPTIONS]", "the same as sched-wfq, by xl's name", NULL, cmd_sched_credit,
+     COMPLETE_SHARE},
+    {"sched-credit2", "[OPTIONS]", "the same as sched-wfq, by xl's name", NULL, cmd_sched_credit,
+     COMPLETE_SHARE},
+    {"sched-wfq", "[-d DOMAIN [-w WEIGHT] [-c CAP]] [-s [-r US]] [-p POOL]",
+     "show or set shares of CPU time",
+     "  -d DOMAIN  of one domain; else of all\n"
+     "  -w WEIGHT  its weight against others, 1 to 65535; 256 at first\n"
+     "  -c CAP     the most that it gets, in percent of one CPU; 0: no limit\n"
+     "  -s         the parameters of the pool alone\n"
+     "  -r US      with -s: set the smallest time that a vCPU runs, in microseconds\n"
+     "  -p POOL    of one pool of CPUs\n",
+     cmd_sched_wfq, COMPLETE_SHARE},
     {"shutdown", "[-a] [-w] DOMAIN...", "ask domains to end by themselves",
      "  -a  all of them\n"
      "  -w  wait until they have ended\n",
      cmd_shutdown, COMPLETE_DOMAIN},
+    {"top", "[-b] [-i N] [-d SECONDS] [-v] [-x] [-f]", "show what the domains use, live",
+     "  -b          as text, for scripts\n"
+     "  -i N        end after N looks\n"
+     "  -d SECONDS  between two looks; 3 at first\n"
+     "  -v          each vCPU's time, too\n"
+     "  -x          each disk's requests, too\n"
+     "  -f          whole names\n"
+     "  Keys: q quits, d changes the delay, s and S the column to sort by, v b f as -v -x -f,\n"
+     "  arrows scroll.\n",
+     cmd_top, COMPLETE_NONE},
     {"trace", "[start [SIZE]|stop|status|save FILE|show|clear]", "record what the scheduler does",
      "  start [SIZE]  begin anew; SIZE of each pCPU's ring: 64K, 4M (MiB without a letter; 1M)\n"
      "  stop          end it, and keep what was recorded\n"
@@ -80,6 +120,10 @@ const struct command commands[] = {
      cmd_trace, COMPLETE_FILE},
     {"unpause", "DOMAIN...", "let paused domains run", NULL, cmd_unpause, COMPLETE_DOMAIN},
     {"vcpu-list", "[DOMAIN...]", "show the vCPUs of domains", NULL, cmd_vcpu_list, COMPLETE_DOMAIN},
+    {"vcpu-pin", "DOMAIN VCPU|all HARD [SOFT]", "say which CPUs a vCPU may use",
+     "  HARD and SOFT are lists of CPUs, like 0-1,3 or all or all,^2; - leaves one as it is.\n"
+     "  It runs on CPUs of HARD alone, and on those that are in SOFT too if it can.\n",
+     cmd_vcpu_pin, COMPLETE_DOMAIN},
     {"vcpu-set", "DOMAIN COUNT", "let a domain use that many of its vCPUs",
      "  At most its maxvcpus. The domain itself takes them up and down; this waits for it.\n",
      cmd_vcpu_set, COMPLETE_DOMAIN},

@@ -72,11 +72,56 @@ static void complete_config(const struct complete_source *source, struct request
     source->files(source->config_directory, propose, r);
 }
 
+/* Is it the option `option` that stands right before the word which begins at `start`? */
+static bool behind_option(const char *line, size_t start, const char *option)
+{
+    size_t len = strlen(option), end = start;
+
+    while (end > 0 && line[end - 1] == ' ')
+        end--;
+    return end > len && line[end - len - 1] == ' ' && !strncmp(line + end - len, option, len);
+}
+
+/* Is there a whole word between the command and the one that begins at `start`? */
+static bool has_argument(const char *line, size_t command_end, size_t start)
+{
+    return strspn(line + command_end, " ") < start - command_end;
+}
+
+static void complete_argument(const struct complete_source *source, enum complete_kind kind,
+                              bool pool, struct request *r)
+{
+    switch (kind) {
+    case COMPLETE_NONE:
+        break;
+    case COMPLETE_SHARE:
+    case COMPLETE_DOMAIN_POOL:
+        (pool ? source->pools : source->domains)(propose, r);
+        break;
+    case COMPLETE_DOMAIN:
+        source->domains(propose, r);
+        break;
+    case COMPLETE_POOL:
+        source->pools(propose, r);
+        break;
+    case COMPLETE_FILE:
+        complete_file(source, r);
+        break;
+    case COMPLETE_CONFIG:
+        complete_config(source, r);
+        break;
+    case COMPLETE_COMMAND:
+        source->commands(propose, r);
+        break;
+    }
+}
+
 void complete_line(const struct complete_source *source, const char *line, size_t cursor,
                    struct lineedit_matches *matches)
 {
     struct request r = {.matches = matches, .head = ""};
     size_t start = cursor, command = strspn(line, " ");
+    enum complete_kind kind;
     char name[32];
     size_t name_len = strcspn(line + command, " ");
 
@@ -93,20 +138,9 @@ void complete_line(const struct complete_source *source, const char *line, size_
         return;
     memcpy(name, line + command, name_len);
     name[name_len] = 0;
-    switch (source->kind(name)) {
-    case COMPLETE_NONE:
-        break;
-    case COMPLETE_DOMAIN:
-        source->domains(propose, &r);
-        break;
-    case COMPLETE_FILE:
-        complete_file(source, &r);
-        break;
-    case COMPLETE_CONFIG:
-        complete_config(source, &r);
-        break;
-    case COMPLETE_COMMAND:
-        source->commands(propose, &r);
-        break;
-    }
+    kind = source->kind(name);
+    complete_argument(source, kind,
+                      kind == COMPLETE_SHARE ? behind_option(line, start, "-p")
+                                             : has_argument(line, command + name_len, start),
+                      &r);
 }

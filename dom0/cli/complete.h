@@ -18,6 +18,9 @@ enum complete_kind {
     COMPLETE_FILE,
     COMPLETE_CONFIG, /* a configuration's short name, or a path */
     COMPLETE_COMMAND,
+    COMPLETE_SHARE,       /* a domain; behind -p a pool */
+    COMPLETE_POOL,        /* a pool of CPUs */
+    COMPLETE_DOMAIN_POOL, /* a domain, then a pool */
 };
 
 typedef void (*complete_fn)(void *arg, const char *name, bool directory);
@@ -27,6 +30,7 @@ struct complete_source {
     void (*commands)(complete_fn fn, void *arg);
     enum complete_kind (*kind)(const char *command); /* by its full name or a prefix */
     void (*domains)(complete_fn fn, void *arg);
+    void (*pools)(complete_fn fn, void *arg);
     void (*files)(const char *directory, complete_fn fn, void *arg);
     const char *config_directory; /* where NAME.cfg makes the configuration NAME */
 };

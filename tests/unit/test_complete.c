@@ -31,6 +31,12 @@ static enum complete_kind kind(const char *command)
         return COMPLETE_DOMAIN;
     if (!strcmp(command, "cat"))
         return COMPLETE_FILE;
+    if (!strcmp(command, "share"))
+        return COMPLETE_SHARE;
+    if (!strcmp(command, "rename"))
+        return COMPLETE_POOL;
+    if (!strcmp(command, "move"))
+        return COMPLETE_DOMAIN_POOL;
     return strcmp(command, "help") ? COMPLETE_NONE : COMPLETE_COMMAND;
 }
 
@@ -38,6 +44,12 @@ static void domains(complete_fn fn, void *arg)
 {
     fn(arg, "hello", false);
     fn(arg, "hog", false);
+}
+
+static void pools(complete_fn fn, void *arg)
+{
+    fn(arg, "Pool-0", false);
+    fn(arg, "hot", false);
 }
 
 static void files(const char *directory, complete_fn fn, void *arg)
@@ -56,7 +68,7 @@ static void files(const char *directory, complete_fn fn, void *arg)
     }
 }
 
-static const struct complete_source source = {commands, kind, domains, files, "/etc/xen"};
+static const struct complete_source source = {commands, kind, domains, pools, files, "/etc/xen"};
 
 /* All proposals in one string, each with a blank behind it. */
 static const char *proposals(const char *line)
@@ -86,6 +98,14 @@ static void test_proposals(void **state)
     assert_string_equal(proposals("console --log he"), "hello ");
     assert_string_equal(proposals("help po"), "poweroff ");
     assert_string_equal(proposals("poweroff "), "");
+    assert_string_equal(proposals("share h"), "hello hog ");
+    assert_string_equal(proposals("share -d h"), "hello hog ");
+    assert_string_equal(proposals("share -w 5 -p  h"), "hot ");
+    assert_string_equal(proposals("share x-p h"), "hello hog ");
+    assert_string_equal(proposals("rename P"), "Pool-0 ");
+    assert_string_equal(proposals("  move  h"), "hello hog ");
+    assert_string_equal(proposals("move hog h"), "hot ");
+    assert_string_equal(proposals("move hog "), "Pool-0 hot ");
     assert_string_equal(proposals("cat /"), "/boot/ /etc/ ");
     assert_string_equal(proposals("cat b"), "boot/ ");
     assert_string_equal(proposals("cat /."), "/./ /../ ");
