@@ -9,7 +9,8 @@
 
 /* ---- which there are ---- */
 
-static const struct sched_policy *const policies[] = {&wfq_policy};
+static const struct sched_policy *const policies[] = {&wfq_policy, &rr_policy, &lottery_policy,
+                                                      &credit_policy, &null_policy};
 
 const struct sched_policy *policy_list(unsigned n)
 {
@@ -66,6 +67,21 @@ int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e)
     return idle ? __builtin_ctzl(idle) : -1;
 }
 
+int policy_place_quietly(const struct sched_queue *q, const struct sched_entity *e, uint64_t now,
+                         bool waking)
+{
+    int idle = policy_idle_for(q, e);
+
+    (void)now;
+    (void)waking;
+    for (uint64_t m = e->affinity & q->online; idle < 0 && m; m &= m - 1) {
+        const struct sched_slot *s = &q->pcpu[__builtin_ctzl(m)];
+        if (s->running && s->slice == SCHED_NO_LIMIT)
+            return __builtin_ctzl(m);
+    }
+    return idle;
+}
+
 void policy_append(struct sched_list *l, struct sched_entity *e)
 {
     e->next = NULL;
@@ -87,6 +103,15 @@ void policy_unlink(struct sched_list *l, struct sched_entity *e)
         e->next->prev = e->prev;
     else
         l->last = e->prev;
+}
+
+struct sched_entity *policy_first(const struct sched_list *l, unsigned pcpu)
+{
+    struct sched_entity *e = l->first;
+
+    while (e && !(e->affinity >> pcpu & 1))
+        e = e->next;
+    return e;
 }
 
 /* ---- queues and their pCPUs ---- */
@@ -225,6 +250,11 @@ uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_
     uint64_t min = s->slice < q->min_run_ns ? s->slice : q->min_run_ns;
 
     return s->running && now < s->since + min ? s->since + min - now : 0;
+}
+
+bool policy_served(const struct sched_queue *q, const struct sched_entity *e)
+{
+    return !q->policy->served || e->state != SCHED_QUEUED || q->policy->served(q, e);
 }
 
 uint64_t policy_release_time(const struct sched_queue *q)

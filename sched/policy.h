@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "hv/config.h"
+#include "sched/policies.h"
 #include "sched/wfq.h"
 
 #define SCHED_NO_LIMIT   UINT64_MAX
@@ -28,16 +29,12 @@ enum sched_state {
     SCHED_RUNNING, /* on `pcpu` */
 };
 
-/* A list in the order of arrival, linked by next and prev. */
-struct sched_list {
-    struct sched_entity *first, *last;
-};
-
 /* What the entities of a domain share. All zero: no cap. */
 struct sched_group {
     uint32_t cap; /* percent of one pCPU, 0: none */
     union {
         struct wfq_group wfq;
+        struct credit_group credit;
     };
 };
 
@@ -51,6 +48,9 @@ struct sched_entity {
     struct sched_entity *next, *prev; /* for lists of the policy */
     union {
         struct wfq_entity wfq;
+        struct lottery_entity lottery;
+        struct credit_entity credit;
+        struct null_entity null;
     };
 };
 
@@ -67,6 +67,10 @@ struct sched_queue {
     } pcpu[PCPU_MAX];
     union {
         struct wfq wfq;
+        struct rr rr;
+        struct lottery lottery;
+        struct credit credit;
+        struct null null;
     };
 };
 
@@ -110,16 +114,18 @@ struct sched_policy {
     /* Is something queued that this pCPU could run? */
     bool (*has_work)(const struct sched_queue *q, unsigned pcpu);
     /* e was queued, because it woke or was displaced: which pCPU should pick again? -1: none.
-     * policy_idle_for() is an answer that serves many. */
+     * policy_place_quietly() is an answer that serves many. */
     int (*place)(const struct sched_queue *q, const struct sched_entity *e, uint64_t now,
                  bool waking);
+    /* Does e, which is queued, get a pCPU some time? Said in the log if not. (optional) */
+    bool (*served)(const struct sched_queue *q, const struct sched_entity *e);
     /* When release() must be called next to unpark entities or keep accounts; SCHED_NO_LIMIT:
      * never. After it idle pCPUs must pick. (optional, both or none) */
     uint64_t (*release_time)(const struct sched_queue *q);
     void (*release)(struct sched_queue *q, uint64_t now);
 };
 
-extern const struct sched_policy wfq_policy;
+extern const struct sched_policy wfq_policy, rr_policy, lottery_policy, credit_policy, null_policy;
 
 /* By name, NULL: there is none; by number of Xen's interface; and all of them, n from 0, NULL after
  * the last. The first is the default. */
@@ -151,6 +157,7 @@ int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t n
 int policy_idle_with_work(struct sched_queue *q);
 /* ns that the running one may still go on undisturbed; 0: may be preempted. */
 uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now);
+bool policy_served(const struct sched_queue *q, const struct sched_entity *e);
 uint64_t policy_release_time(const struct sched_queue *q);
 void policy_release(struct sched_queue *q, uint64_t now);
 
@@ -169,7 +176,12 @@ void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_stat
 uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now);
 /* Its last pCPU if idle (its caches are warm), else a preferred one, else any idle; -1. */
 int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e);
+/* An idle pCPU, or one whose vCPU has no limit and must get one; nobody is preempted. */
+int policy_place_quietly(const struct sched_queue *q, const struct sched_entity *e, uint64_t now,
+                         bool waking);
 void policy_append(struct sched_list *l, struct sched_entity *e);
 void policy_unlink(struct sched_list *l, struct sched_entity *e);
+/* The first of the list that may run there. */
+struct sched_entity *policy_first(const struct sched_list *l, unsigned pcpu);
 
 #endif

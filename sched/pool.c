@@ -87,6 +87,7 @@ static void pcpus_changed(struct sched_pool *p)
         for (unsigned i = 0; i < d->vcpu_max; i++)
             if (d->vcpu[i])
                 apply_affinity(d->vcpu[i], now);
+    sched_tell_idle(p);
 }
 
 /* ---- domains in a pool (lock held) ---- */
@@ -329,7 +330,9 @@ static void move(struct domain *d, struct sched_pool *to)
     for (unsigned i = 0; i < d->vcpu_max; i++) {
         d->vcpu[i]->sched.hard_affinity = d->vcpu[i]->sched.soft_affinity = ~0UL;
         sched_pool_enter_vcpu(d->vcpu[i]);
+        d->vcpu[i]->sched.unserved_said = false;
     }
+    sched_tell_idle(from);
 }
 
 long sched_pool_move(struct domain *d, unsigned id)
@@ -451,6 +454,7 @@ long sched_set_affinity(struct vcpu *v, const uint64_t *hard, const uint64_t *so
     if (soft)
         s->soft_affinity = *soft;
     apply_affinity(v, arch_time_ns());
+    sched_tell_idle(v->domain->sched.pool);
     sched_unlock();
     return 0;
 }

@@ -60,15 +60,29 @@ void sched_tell_all(const struct sched_pool *p)
     sched_pcpus[arch_pcpu_id()].told |= p->queue.online;
 }
 
+void sched_tell_idle(struct sched_pool *p)
+{
+    int pcpu;
+
+    while ((pcpu = policy_idle_with_work(&p->queue)) >= 0)
+        sched_tell((unsigned)pcpu);
+}
+
 void sched_unlock(void)
 {
     struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
     uint64_t told = c->told;
 
+    struct sched_vcpu_name unserved = c->unserved;
+
     c->told = 0;
+    c->unserved.valid = false;
     spin_unlock(&lock);
     for (; told; told &= told - 1)
         arch_request_resched((unsigned)__builtin_ctzll(told));
+    if (unserved.valid)
+        log_warn("domain %u vCPU %u does not run: scheduler null has no pCPU left for it\n",
+                 unserved.domain, unserved.vcpu);
 }
 
 /* ---- run states (lock held) ---- */
@@ -105,6 +119,16 @@ void sched_kick_for(struct vcpu *v, uint64_t now, bool waking)
     }
 }
 
+/* A policy may leave one without a pCPU: said once, after the lock is released. */
+static void note_unserved(struct vcpu *v)
+{
+    if (v->sched.unserved_said || policy_served(queue_of(v), &v->sched.entity))
+        return;
+    v->sched.unserved_said = true;
+    sched_pcpus[arch_pcpu_id()].unserved =
+        (struct sched_vcpu_name){.valid = true, .domain = v->domain->id, .vcpu = v->id};
+}
+
 /* After a change of up, blocked or pause_count. */
 static void settle(struct vcpu *v)
 {
@@ -123,6 +147,7 @@ static void settle(struct vcpu *v)
         trace_vcpu(TRC_SCHED_WAKE, v, now);
         policy_wake(queue_of(v), &s->entity, now);
         sched_kick_for(v, now, true);
+        note_unserved(v);
     }
 }
 
@@ -171,6 +196,7 @@ void sched_vcpu_remove(struct vcpu *v)
     sched_wait_off_pcpu(v);
     sched_lock();
     policy_remove(queue_of(v), &v->sched.entity);
+    sched_tell_idle(v->domain->sched.pool);
     sched_unlock();
     trace_vcpu(TRC_SCHED_DOM_REM, v, arch_time_ns());
 }
@@ -370,15 +396,12 @@ static struct vcpu *choose(unsigned pcpu, uint64_t now)
 /* After a choice: who else should look at the queue, and when this pCPU must (lock held). */
 static uint64_t after_choice(struct sched_pcpu *c, unsigned pcpu, struct vcpu *prev, uint64_t now)
 {
-    int idle;
-
     if (prev && prev != c->current && prev->sched.entity.state == SCHED_QUEUED)
         sched_kick_for(prev, now, false);
     if (!c->joined)
         return SCHED_NO_LIMIT;
     set_release(c->joined);
-    while ((idle = policy_idle_with_work(&c->joined->queue)) >= 0)
-        sched_tell((unsigned)idle);
+    sched_tell_idle(c->joined);
     return quantum_end(&c->joined->queue.pcpu[pcpu]);
 }
 

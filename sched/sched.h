@@ -40,6 +40,7 @@ struct sched_vcpu {
     bool up;                    /* VCPUOP_up or created running */
     bool blocked;               /* written under the lock; sched_wake() looks without */
     unsigned pause_count;       /* > 0: may not run */
+    bool unserved_said;         /* that its policy has no pCPU for it is in the log */
     bool on_pcpu;  /* its registers are live on `pcpu`; cleared with release after the save */
     unsigned pcpu; /* where it runs or ran last */
     uint64_t hard_affinity, soft_affinity; /* as wished; entity.affinity is what holds */

@@ -16,6 +16,11 @@ struct sched_pool {
     struct timer release_timer; /* policy_release_time() */
 };
 
+struct sched_vcpu_name {
+    bool valid;
+    unsigned domain, vcpu;
+};
+
 struct sched_pcpu {
     struct vcpu *current;      /* NULL: idle */
     struct sched_pool *pool;   /* the one it shall serve, NULL: none */
@@ -23,6 +28,7 @@ struct sched_pcpu {
     bool yielded;              /* by `current`, since it was chosen */
     uint64_t idle_ns, idle_since;
     struct timer quantum;
+    struct sched_vcpu_name unserved; /* to be told of in the log then, too */
     uint64_t told; /* pCPUs that shall pick again: told so once this one has released the lock */
 };
 
@@ -30,12 +36,13 @@ extern struct sched_pcpu sched_pcpus[PCPU_MAX];
 
 void sched_lock(void);
 /* Releases it, then sends the interrupts that sched_tell() noted: one takes longer than all that is
- * done under the lock. */
+ * done under the lock; and writes what is to be said. */
 void sched_unlock(void);
 
 /* With the lock held: */
 void sched_tell(unsigned pcpu);                  /* the pCPU shall pick again */
 void sched_tell_all(const struct sched_pool *p); /* all of the pool */
+void sched_tell_idle(struct sched_pool *p);      /* the idle ones for which there is work now */
 void sched_kick_for(struct vcpu *v, uint64_t now,
                     bool waking); /* whoever should run it, now queued */
 
