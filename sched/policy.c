@@ -4,9 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Longest time charged at once, ns: no arithmetic overflows whatever the clock did. */
-#define RAN_MAX (1UL << 40)
-
 /* ---- which there are ---- */
 
 static const struct sched_policy *const policies[] = {&wfq_policy, &rr_policy, &lottery_policy,
@@ -46,14 +43,6 @@ void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_stat
     __atomic_store_n(&q->waiting, waiting, __ATOMIC_RELAXED);
     /* Who waits for it to stop looks without the lock (sched_wait_off_pcpu()). */
     __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
-}
-
-uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now)
-{
-    const struct sched_slot *s = &q->pcpu[pcpu];
-    uint64_t ns = s->running && now > s->since ? now - s->since : 0;
-
-    return ns < RAN_MAX ? ns : RAN_MAX;
 }
 
 int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e)

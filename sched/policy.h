@@ -21,6 +21,7 @@
 
 #define SCHED_NO_LIMIT   UINT64_MAX
 #define SCHED_WEIGHT_MAX 65535
+#define SCHED_RAN_MAX    (1UL << 40) /* ns, 18 minutes */
 
 enum sched_state {
     SCHED_ASLEEP,  /* does not want to run */
@@ -172,8 +173,15 @@ static inline bool policy_somebody_waits(const struct sched_queue *q)
 /* The state changes and the number of those that wait with it. wake, stop and pick need not: the
  * functions above do it for them. */
 void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_state state);
-/* ns that the running one of the pCPU has run. */
-uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now);
+/* ns that the running one of the pCPU has run, if there is one; not so many that arithmetic on them
+ * could overflow, whatever the clock did. */
+static inline uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    const struct sched_slot *s = &q->pcpu[pcpu];
+    uint64_t ns = s->running && now > s->since ? now - s->since : 0;
+
+    return ns < SCHED_RAN_MAX ? ns : SCHED_RAN_MAX;
+}
 /* Its last pCPU if idle (its caches are warm), else a preferred one, else any idle; -1. */
 int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e);
 /* An idle pCPU, or one whose vCPU has no limit and must get one; nobody is preempted. */

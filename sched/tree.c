@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/tree.h"
 
-static int height(const struct tree_node *n)
+/* SplitMix64: G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
+ * 2014. */
+static uint64_t draw(struct tree *t)
 {
-    return n ? n->height : 0;
+    uint64_t z = t->random += 0x9e3779b97f4a7c15UL;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9UL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebUL;
+    return z ^ (z >> 31);
 }
 
 static void refresh(struct tree_node *n)
 {
-    struct tree_node *a = n->child[0], *b = n->child[1];
-    int ha = height(a), hb = height(b);
+    const struct tree_node *a = n->child[0], *b = n->child[1];
 
-    n->height = 1 + (ha > hb ? ha : hb);
     n->below = n->mask | (a ? a->below : 0) | (b ? b->below : 0);
 }
 
@@ -28,69 +32,42 @@ static void replace(struct tree *t, const struct tree_node *old, struct tree_nod
         now->parent = parent;
 }
 
-/* The child on the other side comes up, n goes down to `side`. */
-static struct tree_node *rotate(struct tree *t, struct tree_node *n, int side)
+/* n changes places with its parent, and keeps its place in the order. */
+static void rotate_up(struct tree *t, struct tree_node *n)
 {
-    struct tree_node *up = n->child[!side], *middle = up->child[side];
+    struct tree_node *p = n->parent;
+    int side = p->child[1] == n;
+    struct tree_node *middle = n->child[!side];
 
-    replace(t, n, up);
-    n->child[!side] = middle;
+    replace(t, p, n);
+    n->below = p->below;
+    p->child[side] = middle;
     if (middle)
-        middle->parent = n;
-    up->child[side] = n;
-    n->parent = up;
-    refresh(n);
-    refresh(up);
-    return up;
-}
-
-/* The two sides of n are two levels apart; its new top. */
-static struct tree_node *balance(struct tree *t, struct tree_node *n)
-{
-    int deep = height(n->child[1]) > height(n->child[0]);
-    struct tree_node *c = n->child[deep];
-
-    if (height(c->child[!deep]) > height(c->child[deep]))
-        rotate(t, c, deep);
-    return rotate(t, n, !deep);
-}
-
-/* After a change below n: up to where nothing changes any more. */
-static void retrace(struct tree *t, struct tree_node *n)
-{
-    while (n) {
-        int was_high = n->height, tilt = height(n->child[0]) - height(n->child[1]);
-        uint64_t was_below = n->below;
-
-        if (tilt > 1 || tilt < -1)
-            n = balance(t, n);
-        else
-            refresh(n);
-        if (n->height == was_high && n->below == was_below)
-            break;
-        n = n->parent;
-    }
+        middle->parent = p;
+    n->child[!side] = p;
+    p->parent = n;
+    refresh(p);
 }
 
 void tree_insert(struct tree *t, struct tree_node *n)
 {
-    struct tree_node **link = &t->root, *parent = NULL;
-    int first = 1;
+    struct tree_node **link = &t->root, *p = NULL, *here;
+    uint64_t key = n->key, mask = n->mask;
 
-    while (*link) {
-        int side = n->key >= (*link)->key;
-        first &= !side;
-        parent = *link;
-        link = &parent->child[side];
+    while ((here = *link)) {
+        here->below |= mask;
+        link = &here->child[key >= here->key];
+        p = here;
     }
     *link = n;
-    n->parent = parent;
     n->child[0] = n->child[1] = NULL;
-    n->height = 1;
-    n->below = n->mask;
-    if (first)
+    n->parent = p;
+    n->below = mask;
+    n->rank = draw(t);
+    if (!t->first || key < t->first->key)
         t->first = n;
-    retrace(t, parent);
+    while (n->parent && n->parent->rank < n->rank)
+        rotate_up(t, n);
 }
 
 static struct tree_node *leftmost(struct tree_node *n)
@@ -100,37 +77,18 @@ static struct tree_node *leftmost(struct tree_node *n)
     return n;
 }
 
-/* n has two children: the next one in the order takes its place. */
-static void remove_inner(struct tree *t, struct tree_node *n)
-{
-    struct tree_node *next = leftmost(n->child[1]), *from = next;
-
-    if (next->parent != n) {
-        from = next->parent;
-        replace(t, next, next->child[1]);
-        next->child[1] = n->child[1];
-        next->child[1]->parent = next;
-    }
-    next->child[0] = n->child[0];
-    next->child[0]->parent = next;
-    next->height = n->height;
-    next->below = n->below;
-    replace(t, n, next);
-    retrace(t, from);
-    retrace(t, next); /* the way up may have ended before it, and its mask is another */
-}
-
 void tree_remove(struct tree *t, struct tree_node *n)
 {
-    struct tree_node *right = n->child[1];
-
     if (t->first == n) /* it has nothing on its left */
-        t->first = right ? leftmost(right) : n->parent;
-    if (n->child[0] && right) {
-        remove_inner(t, n);
-    } else {
-        replace(t, n, right ? right : n->child[0]);
-        retrace(t, n->parent);
+        t->first = n->child[1] ? leftmost(n->child[1]) : n->parent;
+    while (n->child[0] && n->child[1])
+        rotate_up(t, n->child[n->child[1]->rank > n->child[0]->rank]);
+    replace(t, n, n->child[0] ? n->child[0] : n->child[1]);
+    for (struct tree_node *p = n->parent; p; p = p->parent) {
+        uint64_t was = p->below;
+        refresh(p);
+        if (p->below == was) /* then all above have it from elsewhere, too */
+            break;
     }
 }
 

@@ -139,18 +139,13 @@ static void refill(struct sched_group *g, uint64_t now)
 }
 
 /* What was reserved of the budget and not used comes back. */
-static void settle_budget(struct sched_queue *q, unsigned pcpu, uint64_t ns)
+static void settle_budget(struct sched_group *g, uint64_t reserved, uint64_t ns)
 {
-    struct sched_group *g = q->pcpu[pcpu].running->group;
-    uint64_t *reserved = &q->wfq.pcpu[pcpu].reserved;
     int64_t most = budget_full(g->cap) + (int64_t)WFQ_SLICE_MIN_NS;
 
-    if (!*reserved)
-        return;
-    g->wfq.budget += (int64_t)*reserved - (int64_t)ns;
+    g->wfq.budget += (int64_t)reserved - (int64_t)ns;
     if (g->wfq.budget > most)
         g->wfq.budget = most;
-    *reserved = 0;
 }
 
 /* ---- life and parameters ---- */
@@ -255,15 +250,17 @@ static void note_quantum(struct wfq *w, uint64_t ns)
 
 static void wfq_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sched_stop how)
 {
-    const struct sched_slot *s = &q->pcpu[pcpu];
-    struct sched_entity *e = s->running, *next;
+    struct wfq_pcpu *c = &q->wfq.pcpu[pcpu];
+    struct sched_entity *e = q->pcpu[pcpu].running, *next;
     uint64_t ns = policy_ran(q, pcpu, now);
 
-    q->wfq.pcpu[pcpu].floor = pcpu_floor(q, pcpu, now);
+    c->floor = pcpu_floor(q, pcpu, now);
     charge(e, ns);
-    if (s->slice != SCHED_NO_LIMIT)
+    if (q->pcpu[pcpu].slice != SCHED_NO_LIMIT)
         note_quantum(&q->wfq, ns);
-    settle_budget(q, pcpu, ns);
+    if (c->reserved)
+        settle_budget(e->group, c->reserved, ns);
+    c->reserved = 0;
     if (e->wfq.service >= REBASE_AT)
         rebase(q);
     if (how == SCHED_STOP_SLEEP)

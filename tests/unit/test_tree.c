@@ -52,20 +52,19 @@ static struct tree_node *model_first(uint64_t bit)
     return NULL;
 }
 
-static int check_node(const struct tree_node *n, const struct tree_node *parent)
+static unsigned check_node(const struct tree_node *n, const struct tree_node *parent)
 {
-    int a, b;
+    unsigned a, b;
 
     if (!n)
         return 0;
     assert_ptr_equal(n->parent, parent);
-    a = check_node(n->child[0], n);
-    b = check_node(n->child[1], n);
-    assert_in_range(a - b + 1, 0, 2);
-    assert_int_equal(n->height, 1 + (a > b ? a : b));
+    assert_true(!parent || n->rank <= parent->rank);
     assert_int_equal(n->below, n->mask | (n->child[0] ? n->child[0]->below : 0) |
                                    (n->child[1] ? n->child[1]->below : 0));
-    return n->height;
+    a = check_node(n->child[0], n);
+    b = check_node(n->child[1], n);
+    return 1 + (a > b ? a : b);
 }
 
 static void check_order(struct tree_node *n, void *place)
@@ -75,17 +74,14 @@ static void check_order(struct tree_node *n, void *place)
 
 static void check(const struct tree *t)
 {
-    unsigned place = 0;
-    int limit = 1;
+    unsigned place = 0, height = check_node(t->root, NULL), log = 0;
 
-    check_node(t->root, NULL);
     tree_each(t->root, check_order, &place);
     assert_int_equal(place, count);
     assert_ptr_equal(t->first, count ? sorted[0] : NULL);
-    while ((1UL << limit) < count + 2)
-        limit++;
-    if (t->root)
-        assert_true(t->root->height <= limit * 3 / 2);
+    while ((1UL << log) < count + 1)
+        log++;
+    assert_true(height <= 3 * log + 4); /* of 1,000 nodes in random order, 22 is usual */
     for (unsigned bit = 0; bit < 64; bit += 7)
         assert_ptr_equal(tree_first(t, 1UL << bit), model_first(1UL << bit));
 }
@@ -129,24 +125,42 @@ static void test_random(void **state)
     }
 }
 
-/* In order, as a queue of equal weights fills up: the first leaves, and comes back last. */
+static unsigned depth(const struct tree_node *n)
+{
+    unsigned d = 0;
+
+    for (; n; n = n->parent)
+        d++;
+    return d;
+}
+
+/* As a queue of equal weights works: the first leaves, and comes back last. However long that goes
+ * on, both ends stay near the root. */
 static void test_round_robin(void **state)
 {
-    struct tree t = {0};
+    static const unsigned sizes[] = {10, 100, 1000};
     (void)state;
-    count = 0;
-    for (unsigned i = 0; i < 100; i++) {
-        node[i].key = i;
-        node[i].mask = 1;
-        tree_insert(&t, &node[i]);
-    }
-    for (unsigned i = 100; i < 100000; i++) {
-        struct tree_node *n = tree_first(&t, 1);
-        assert_ptr_equal(n, &node[i % 100]);
-        tree_remove(&t, n);
-        n->key = i;
-        tree_insert(&t, n);
-        assert_true(t.root->height <= 9);
+    for (unsigned k = 0; k < 3; k++) {
+        struct tree t = {0};
+        unsigned size = sizes[k], first = 0, last = 0;
+
+        for (unsigned i = 0; i < size; i++) {
+            node[i].key = i;
+            node[i].mask = 1;
+            tree_insert(&t, &node[i]);
+        }
+        for (unsigned i = size; i < size + 20000; i++) {
+            struct tree_node *n = tree_first(&t, 1);
+            assert_ptr_equal(n, &node[i % size]);
+            first += depth(n);
+            tree_remove(&t, n);
+            n->key = i;
+            tree_insert(&t, n);
+            last += depth(n);
+        }
+        /* ln n + 1 is 3.3, 5.6 and 7.9. */
+        assert_in_range(first / 2000, 20, 33 + 23 * k);
+        assert_in_range(last / 2000, 20, 33 + 23 * k);
     }
 }
 
