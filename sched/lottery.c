@@ -4,9 +4,10 @@
  * that wait is drawn. C. A. Waldspurger, W. E. Weihl, "Lottery scheduling: flexible
  * proportional-share resource management", OSDI 1994.
  *
- * Who used only a part f of its last quantum, because it slept, holds 1/f times its tickets until
- * it is drawn again (the paper's compensation tickets): so it gets its share of the time, not only
- * of the quanta. It is limited to LOTTERY_BONUS_MAX times.
+ * Who used only a part f of its last quantum, because it slept or yielded, holds 1/f times its
+ * tickets until it is drawn again (the paper's compensation tickets), LOTTERY_BONUS_MAX times at
+ * most: so it gets its share of the time, not only of the quanta, as far as it is there when one is
+ * drawn.
  *
  * Promise: in n draws that it took part in, a vCPU with the part p of the tickets wins n p times on
  * average. Nobody starves for certain, but everybody for a while.

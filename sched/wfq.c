@@ -90,15 +90,19 @@ static void charge(struct sched_entity *e, uint64_t ns)
 }
 
 /* s_min of this pCPU now. Whoever runs there longer than a quantum, because nobody waits, moves it
- * along: one who comes then is at most a quantum behind. */
+ * along: one who comes then is at most a quantum behind. Never beyond one who waits, though: where
+ * the interrupt comes late, that is the smallest. */
 static uint64_t pcpu_floor(const struct sched_queue *q, unsigned pcpu, uint64_t now)
 {
-    const struct sched_entity *e = q->pcpu[pcpu].running;
+    const struct sched_entity *e = q->pcpu[pcpu].running, *next;
     uint64_t ns = policy_ran(q, pcpu, now), floor = q->wfq.pcpu[pcpu].floor, moved;
 
     if (ns <= WFQ_QUANTUM_NS)
         return floor;
     moved = e->wfq.service + service_of(e, ns - WFQ_QUANTUM_NS);
+    next = find_first(q, pcpu);
+    if (next && next->wfq.service < moved)
+        moved = next->wfq.service;
     return moved > floor ? moved : floor;
 }
 
