@@ -1,21 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Makes FOLDER, an overlay for domain 0's disk with Debian's Linux as a guest that domain 0 starts itself: the kernel, an initramfs that
-# gives a shell, a configuration and an empty virtual disk. Status 1, with the reason as last line of the output, where Debian's
-# packages cannot be had.
+# gives a shell, a configuration and an empty virtual disk.
 #
-#     dom0/debian/linux.sh FOLDER [PACKAGES]      PACKAGES: where get.sh puts them, build/debian
-set -eu
-
-out=$1
-packages=${2:-build/debian}
-here=$(dirname "$0")
-PATH=$PATH:/usr/sbin:/sbin
-
-[ ! -e "$out/complete" ] || exit 0
-"$here/get.sh" "$packages"
-rm -rf "$out"
-mkdir -p "$out/boot" "$out/etc/xen" "$out/disks"
+#     dom0/debian/linux.sh FOLDER [PACKAGES]      overlay.sh has the arguments
+. "$(dirname "$0")/overlay.sh"
 
 # The ELF file in a bzImage that is packed with xz, by the boot protocol: setup sectors at byte 497, payload's offset and length at 584.
 unpack_kernel() # BZIMAGE

@@ -1,20 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Makes FOLDER, an overlay for domain 0's disk with PV-GRUB, a configuration for it and a virtual disk that it boots Linux from.
-# Status 1, with the reason as last line of the output, where Debian's packages cannot be had.
 #
-#     dom0/debian/pvgrub.sh FOLDER [PACKAGES]      PACKAGES: where get.sh puts them, build/debian
-set -eu
+#     dom0/debian/pvgrub.sh FOLDER [PACKAGES]      overlay.sh has the arguments
+. "$(dirname "$0")/overlay.sh"
 
-out=$1
-packages=${2:-build/debian}
-here=$(dirname "$0")
-PATH=$PATH:/usr/sbin:/sbin
-
-[ ! -e "$out/complete" ] || exit 0
-"$here/get.sh" "$packages"
-rm -rf "$out"
-mkdir -p "$out/boot" "$out/etc/xen" "$out/disks" "$out/stage/boot/grub"
+mkdir -p "$out/stage/boot/grub"
 cp "$packages/grub-x86_64-xen.bin" "$out/boot/"
 
 cat > "$out/etc/xen/pvgrub.cfg" << 'END'
