@@ -169,7 +169,7 @@ test-debian:
 	$(PYTHON) -m pytest tests/boot -m debian --junitxml=$(OUT)/junit-debian.xml
 
 # The model of the shadow page tables, with another seed each time; then random work at domain 0's prompt, on 1, 2 and 4 pCPUs
-# in turn. A failing seed is printed.
+# in turn; then Linux, PV-GRUB and toy guests beside each other. A failing seed is printed.
 SEED         ?=
 MINUTES      ?= 10
 SHADOW_STEPS ?= 30000000
@@ -178,6 +178,7 @@ soak:
 	@$(MAKE) --no-print-directory all build/unit/shadow_random
 	build/unit/shadow_random $(or $(SEED),$(shell date +%s)) $(SHADOW_STEPS)
 	$(PYTHON) tests/soak/soak.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
+	$(PYTHON) tests/soak/beside.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
 # The hostile guest's hypercalls by chance, against the build with the costly checks, on 1, 2 and 4 pCPUs.
 fuzz:
@@ -205,7 +206,7 @@ help:
 	@echo "make test-debian  a whole Debian 12 as a guest, with a container in it; build/junit-debian.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
 	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
-	@echo "                  MINUTES=$(MINUTES) of it; SEED=N to repeat one"
+	@echo "                  MINUTES=$(MINUTES) of it, and Linux beside toy guests as long; SEED=N to repeat one"
 	@echo "make fuzz         random hypercalls of a hostile guest, against DEBUG=1; MINUTES=$(MINUTES); SEED=N to repeat one"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"

@@ -66,3 +66,14 @@ def check_log(m, name):
     assert "Linux version" in log
     assert not re.search(r"crashed|panic|refused", m.run("dmesg"))
     return log
+
+
+def put_text(machine, path, text, prompt):
+    """A file with this content, typed line by line at a guest's shell."""
+    machine.send(f"cat > {path} << 'END-OF-FILE'\r")
+    for line in text.strip("\n").split("\n"):
+        machine.expect_exact("> ")
+        machine.send(line + "\r")
+    machine.expect_exact("> ")
+    machine.send("END-OF-FILE\r")
+    machine.expect_exact(prompt)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import copy_sparse
-from linux import COMPLAINTS
+from linux import COMPLAINTS, put_text
 from machine import BUILD, clean, debugfs, fsck
 from test_leaks import figures
 from test_pvgrub import audited, menu
@@ -88,14 +88,7 @@ class Debian:
         return text
 
     def put(self, path, text):
-        """A file with this content, typed line by line."""
-        self.machine.send(f"cat > {path} << 'END-OF-FILE'\r")
-        for line in text.strip("\n").split("\n"):
-            self.machine.expect_exact("> ")
-            self.machine.send(line + "\r")
-        self.machine.expect_exact("> ")
-        self.machine.send("END-OF-FILE\r")
-        self.machine.expect_exact(PROMPT)
+        put_text(self.machine, path, text, PROMPT)
 
 
 def check_programs(guest):
