@@ -54,6 +54,7 @@ struct vcpu {
     /* Run-state area: guest virtual address, 0 if none; written when its entry is reachable, at
      * switch-in. */
     uint64_t runstate_va;
+    uint64_t time_va; /* the same for a second vcpu_time_info */
 
     struct timer singleshot; /* raises VIRQ_TIMER */
     struct timer periodic;

@@ -259,6 +259,21 @@ static long register_runstate(struct vcpu *v, uint64_t arg)
     return v == current_vcpu() ? give_runstate(v, v->runstate_va) : 0;
 }
 
+/* Written now if it is the caller's own, and whenever the vCPU begins to run. 0 ends it. */
+static long register_time(struct vcpu *v, uint64_t arg)
+{
+    struct vcpu_register_time_memory_area area;
+
+    if (guest_read(&area, arg, sizeof area))
+        return -XEN_EFAULT;
+    if (!arch_guest_range(area.addr.p, sizeof(struct vcpu_time_info)))
+        return refuse(v->domain, -XEN_EFAULT, "time area at %lx", area.addr.p);
+    v->time_va = area.addr.p;
+    if (v == current_vcpu())
+        arch_vcpu_update_time(v);
+    return 0;
+}
+
 static long up(struct vcpu *v)
 {
     if (!v->initialised)
@@ -285,6 +300,8 @@ static long vcpu_control(struct vcpu *v, struct vcpu *target, uint64_t cmd, uint
         return register_runstate(target, arg);
     case VCPUOP_register_vcpu_info:
         return register_info(target, arg);
+    case VCPUOP_register_vcpu_time_memory_area:
+        return register_time(target, arg);
     default:
         return refuse(v->domain, -XEN_ENOSYS, "vcpu_op %lu", cmd);
     }

@@ -97,31 +97,37 @@ static void load_debug(const struct arch_vcpu *a)
     x86_write_dr7(a->debugreg[7]);
 }
 
+/* To a registered area at a guest virtual address of the kernel's tables, whatever mode the vCPU is
+ * in; an address that is not mapped, or not for writing, is left alone. */
+static bool write_area(struct vcpu *v, uint64_t va, const void *src, size_t bytes)
+{
+    struct paging_vcpu kernel = v->paging;
+
+    kernel.user_mode = false;
+    return paging_write_va(v->domain->paging, &kernel, va, src, bytes) == 0;
+}
+
 /*
- * The run-state area is at a guest virtual address of the kernel's tables; it is written only while
- * its entry is reachable. Guests that asked for it (VMASST_TYPE_runstate_update_flag) see the top
- * bit of state_entry_time set while the rest changes.
+ * Guests that asked for it (VMASST_TYPE_runstate_update_flag) see the top bit of state_entry_time
+ * set while the rest changes.
  */
 static void publish_runstate(struct vcpu *v)
 {
-    struct paging_vcpu kernel = v->paging;
-    struct paging *p = v->domain->paging;
     uint64_t entry_va = v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time);
     bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
     struct vcpu_runstate_info info;
 
     if (!v->runstate_va)
         return;
-    kernel.user_mode = false;
     sched_runstate(v, &info);
     if (flag) {
         info.state_entry_time |= XEN_RUNSTATE_UPDATE;
-        paging_write_va(p, &kernel, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
     }
-    paging_write_va(p, &kernel, v->runstate_va, &info, sizeof info);
+    write_area(v, v->runstate_va, &info, sizeof info);
     if (flag) {
         info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
-        paging_write_va(p, &kernel, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
     }
 }
 
@@ -278,6 +284,20 @@ void x86_guest_exit(void)
     }
 }
 
+/* The second copy, for a guest's user mode: read by all vCPUs at any time, so its version is odd
+ * before the rest changes and even after that. */
+static void publish_time(struct vcpu *v, struct vcpu_time_info t)
+{
+    if (!v->time_va || v != current_vcpu())
+        return;
+    t.version--;
+    if (!write_area(v, v->time_va, &t.version, sizeof t.version) ||
+        !write_area(v, v->time_va, &t, sizeof t))
+        return;
+    t.version++;
+    write_area(v, v->time_va, &t.version, sizeof t.version);
+}
+
 void arch_vcpu_update_time(struct vcpu *v)
 {
     struct vcpu_time_info *t = &v->info->time;
@@ -293,6 +313,7 @@ void arch_vcpu_update_time(struct vcpu *v)
     t->tsc_shift = tsc_scale.shift;
     t->flags = XEN_PVCLOCK_TSC_STABLE_BIT;
     __atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
+    publish_time(v, *t);
 }
 
 /* ---- report ---- */

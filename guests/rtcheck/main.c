@@ -25,6 +25,7 @@
 #include "exchange.h"
 #include "ldt.h"
 #include "pagetable.h"
+#include "timearea.h"
 
 #define MS 1000000UL
 
@@ -398,6 +399,7 @@ static const struct {
     {"exchange", check_exchange},
     {"answers", check_answers},
     {"poll", check_poll},
+    {"time area", check_time_area},
 };
 
 int main(void)

@@ -125,7 +125,9 @@ def stress(m, ramdisk_name, words):
     m.expect(r"stress: end, \d+ CPUs", 400)
     m.wait_prompt()
     m.gone("linux")
-    return results(check_log(m, "linux"))
+    log = check_log(m, "linux")
+    assert "clocksource xen, read without system calls" in log
+    return results(log)
 
 
 def test_stress(boot, disk, tmp_path):

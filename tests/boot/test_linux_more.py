@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from linux import bare_stress, check_log, need_packages, put, stress_ramdisk
+from linux import bare_stress, check_log, need_packages, put, put_text, stress_ramdisk
 from machine import BUILD
 from test_leaks import figures
 from test_linux import SHELL, enter, enter_after_boot, leave, number, shell, start, stress
@@ -97,6 +97,9 @@ def test_clock(boot, disk):
         up, wall = shell(m, "cat /proc/uptime; date +%s").splitlines()
         looks.append((before, float(up.split()[0]), int(wall), time.monotonic()))
         time.sleep(20)
+    # Domain 0's clock is the battery's, which QEMU sets to the host's time in whole seconds.
+    up, wall = shell(m, "cat /proc/uptime; date +%s").splitlines()
+    assert -2 <= int(wall) - time.time() <= 1, (wall, time.time())
     for a, b in zip(looks, looks[1:]):
         least, most = b[0] - a[3], b[3] - a[0]
         assert least * 0.999 - 0.02 <= b[1] - a[1] <= most * 1.001 + 0.02, looks
@@ -112,6 +115,39 @@ def test_clock(boot, disk):
     enter_after_boot(m)
     assert float(shell(m, "cat /proc/uptime").split()[0]) < time.monotonic() - looks[-1][3]
     leave(m)
+    assert m.poweroff() == 0
+
+
+BUSY = r"""
+n=0
+while :; do
+    dd if=/dev/urandom of=/tmp/blob bs=1M count=6 2> /dev/null
+    md5sum /tmp/blob > /tmp/sum
+    cat /tmp/blob /bin/busybox > /tmp/more
+    md5sum -c /tmp/sum > /dev/null && n=$((n + 1)) && echo $n > /tmp/rounds || echo "=lost="
+done
+"""
+
+
+def test_memory(boot, disk):
+    """mem-set while it works: what Linux counts and what `list` shows change by the same, and nothing that it holds is lost."""
+    m = boot(disk=disk, cpus=2)
+    m.wait_prompt()
+    start(m, "vcpus=2 maxmem=384")
+    put_text(m, "/busy", BUSY, SHELL)
+    first = int(shell(m, "echo 0 > /tmp/rounds; sh /busy & grep MemTotal /proc/meminfo | tr -dc 0-9"))
+    for mib in [160, 384, 144, 256]:
+        leave(m)
+        m.run(f"mem-set linux {mib}", 180)
+        m.wait_until(lambda: m.domains()["linux"][2] == str(mib), f"it has {mib} MiB", 120)
+        enter(m)
+        seen = shell(m, "cat /sys/devices/system/xen_memory/xen_memory0/info/current_kb; grep MemTotal /proc/meminfo | tr -dc 0-9")
+        assert [int(word) for word in seen.split()] == [mib * 1024, first + (mib - 256) * 1024]
+        before = int(shell(m, "cat /tmp/rounds"))
+        m.wait_until(lambda: int(shell(m, "usleep 300000; cat /tmp/rounds")) > before + 1, "it works on", 60)
+    leave(m)
+    assert "=lost=" not in check_log(m, "linux").split("END-OF-FILE")[-1]
+    assert "Shutting down domain" in m.run("shutdown -w linux", 120)
     assert m.poweroff() == 0
 
 

@@ -8,6 +8,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <linux/seccomp.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,4 +79,29 @@ void stress_clock(void)
                  (long long)passed[0]);
     printf("clock: %d reads by %d threads, none back; %d sleeps, none short\n", READS * THREADS,
            THREADS, SLEEPS);
+}
+
+/* Is the clock read without a system call? A process that may make none but read, write and exit
+ * is killed at the first one. */
+void stress_vdso(void)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        now(CLOCK_MONOTONIC);
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+            fail("no seccomp");
+        for (int i = 0; i < 1000; i++)
+            now(CLOCK_MONOTONIC), now(CLOCK_REALTIME);
+        syscall(SYS_exit, 0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        fail("no child");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        printf("without system calls\n");
+    else if (WIFSIGNALED(status))
+        printf("by system calls\n");
+    else
+        fail("status %x", status);
 }

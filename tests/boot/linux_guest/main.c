@@ -59,6 +59,7 @@ static const struct {
 } tests[] = {
     {"fork", stress_fork}, {"memory", stress_memory}, {"signal", stress_signal},
     {"fpu", stress_fpu},   {"futex", stress_futex},   {"clock", stress_clock},
+    {"vdso", stress_vdso},
 };
 
 int main(int argc, char **argv)

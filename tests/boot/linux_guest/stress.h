@@ -30,5 +30,6 @@ void stress_signal(void);
 void stress_fpu(void);
 void stress_futex(void);
 void stress_clock(void);
+void stress_vdso(void);
 
 #endif
