@@ -178,7 +178,8 @@ static int refuse_unpack(const struct kernelfile *k, int rc, const char *why, st
 int kernelfile_unpack(struct kernelfile *k, const struct kernelfile_host *host,
                       struct cfg_error *err)
 {
-    const struct unpack_source source = {k->raw.read, k->raw.ctx, k->offset, k->size};
+    const struct unpack_source source = {
+        .read = k->raw.read, .ctx = k->raw.ctx, .offset = k->offset, .size = k->size};
     const char *why;
     int rc;
 

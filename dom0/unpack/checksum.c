@@ -149,3 +149,21 @@ uint64_t checksum_xxh64_value(const struct checksum_xxh64 *x)
     h = (h ^ h >> 29) * P3;
     return h ^ h >> 32;
 }
+
+uint32_t checksum_adler32(uint32_t adler, const uint8_t *bytes, size_t len)
+{
+    uint32_t low = adler & 0xffff, high = adler >> 16;
+
+    while (len > 0) {
+        size_t n = len < 5552 ? len : 5552; /* as many as cannot overflow */
+
+        len -= n;
+        for (; n > 0; n--) {
+            low += *bytes++;
+            high += low;
+        }
+        low %= 65521;
+        high %= 65521;
+    }
+    return high << 16 | low;
+}

@@ -13,6 +13,9 @@
 uint32_t checksum_crc32(uint32_t crc, const uint8_t *bytes, size_t len);
 uint64_t checksum_crc64(uint64_t crc, const uint8_t *bytes, size_t len);
 
+/* Adler-32 as in zlib. Begin with 1. */
+uint32_t checksum_adler32(uint32_t adler, const uint8_t *bytes, size_t len);
+
 /* XXH64 with seed 0, as in zstd.. */
 struct checksum_xxh64 {
     uint64_t lane[4];

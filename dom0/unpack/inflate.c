@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* gzip (RFC 1952) and the deflate data in it (RFC 1951). */
+/* gzip (RFC 1952), zlib (RFC 1950), and the deflate data in both (RFC 1951). */
 #include <stdlib.h>
 #include <string.h>
 #include <xen/errno.h>
@@ -254,6 +254,51 @@ static void inflate(struct inflate *z)
         else
             kinds[kind](z);
     }
+}
+
+int deflate_decode(struct stream *s)
+{
+    struct inflate *z = calloc(1, sizeof *z);
+
+    if (!z)
+        return stream_fail(s, -XEN_ENOMEM, "there is not enough memory to unpack it");
+    z->s = s;
+    inflate(z);
+    free(z);
+    return s->error;
+}
+
+/* --- zlib --- */
+
+static void add_adler32(void *ctx, uint8_t *bytes, size_t len)
+{
+    *(uint32_t *)ctx = checksum_adler32(*(uint32_t *)ctx, bytes, len);
+}
+
+int zlib_decode(struct stream *s)
+{
+    struct inflate *z = calloc(1, sizeof *z);
+    uint32_t head, adler = 1, said = 0;
+
+    if (!z)
+        return stream_fail(s, -XEN_ENOMEM, "there is not enough memory to unpack it");
+    z->s = s;
+    head = (uint32_t)stream_byte(s) << 8;
+    head |= stream_byte(s);
+    /* Method 8, a window of 32 KiB at most, no preset dictionary, a multiple of 31. */
+    if ((head & 0x8f00) != 0x0800 || head & 0x20 || head % 31)
+        stream_damaged(s, "it has no zlib header");
+    inflate(z);
+    drop_bits(z, z->bit_count & 7);
+    for (int i = 0; i < 4; i++)
+        said = said << 8 | get_bits(z, 8);
+    if (!stream_failed(s)) {
+        stream_each(s, s->out_start, add_adler32, &adler);
+        if (said != adler)
+            stream_damaged(s, "its checksum is wrong");
+    }
+    free(z);
+    return s->error;
 }
 
 /* --- gzip --- */

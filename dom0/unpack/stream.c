@@ -113,6 +113,10 @@ bool stream_grow(struct stream *s)
 
     if (s->error)
         return false;
+    if (s->source->limit && (uint64_t)d->count << UNPACK_PIECE_SHIFT >= s->source->limit) {
+        stream_damaged(s, "it becomes more than it may");
+        return false;
+    }
     piece = grow_table(d) ? d->host->alloc() : NULL;
     if (!piece) {
         stream_fail(s, -XEN_ENOMEM, "there is not enough memory to unpack it");

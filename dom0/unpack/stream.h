@@ -95,6 +95,8 @@ void stream_each(const struct stream *s, uint64_t from,
                  void (*fn)(void *ctx, uint8_t *bytes, size_t len), void *ctx);
 
 /* The decoders, one member (frame, stream) each. Their result is s->error. */
+int deflate_decode(struct stream *s);
+int zlib_decode(struct stream *s);
 int gzip_decode(struct stream *s);
 int xz_decode(struct stream *s);
 int zstd_decode(struct stream *s);

@@ -14,6 +14,8 @@ static const struct {
     int (*decode)(struct stream *s);
 } formats[] = {
     [UNPACK_NONE] = {"none", "", 0, NULL},
+    [UNPACK_DEFLATE] = {"deflate", "", 0, deflate_decode},
+    [UNPACK_ZLIB] = {"zlib", "", 0, zlib_decode},
     [UNPACK_GZIP] = {"gzip", "\x1f\x8b\x08", 3, gzip_decode},
     [UNPACK_XZ] = {"xz", "\xfd\x37\x7a\x58\x5a\0", 6, xz_decode},
     [UNPACK_ZSTD] = {"zstd", "\x28\xb5\x2f\xfd", 4, zstd_decode},
@@ -46,7 +48,7 @@ static void decode_members(struct stream *s, enum unpack_format format)
     do {
         s->out_start = stream_size(s);
         formats[format].decode(s);
-    } while (stream_has_more(s) &&
+    } while (!s->source->single && stream_has_more(s) &&
              unpack_recognise(head, stream_peek(s, head, sizeof head)) == format);
 }
 

@@ -8,12 +8,17 @@
 #ifndef DOM0_UNPACK_UNPACK_H
 #define DOM0_UNPACK_UNPACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a file's first bytes say of it. Those from UNPACK_BZIP2 on are known by name only. */
+/* What a file's first bytes say of it. Those from UNPACK_BZIP2 on are known by name only; a zlib
+ * stream (RFC 1950) and bare deflate data (RFC 1951), as disk images have them, are not recognised.
+ */
 enum unpack_format {
     UNPACK_NONE,
+    UNPACK_DEFLATE,
+    UNPACK_ZLIB,
     UNPACK_GZIP,
     UNPACK_XZ,
     UNPACK_ZSTD,
@@ -36,6 +41,8 @@ struct unpack_source {
     int (*read)(void *ctx, uint64_t offset, void *buf, size_t len);
     void *ctx;
     uint64_t offset, size; /* the part of the source that is packed, in bytes */
+    uint64_t limit;        /* it is damaged if it becomes more than so many bytes; 0: any */
+    bool single;           /* one member (frame), whatever lies behind it */
 };
 
 /* The unpacked bytes, in pieces of one size, since dom0 has no large blocks of memory. */

@@ -72,7 +72,7 @@ static const char *why;
 
 static int run(void)
 {
-    const struct unpack_source source = {read_packed, &packed, 0, packed_len};
+    const struct unpack_source source = {.read = read_packed, .ctx = &packed, .size = packed_len};
     int rc;
 
     result.host = &host;
