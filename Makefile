@@ -136,7 +136,7 @@ qemu_args  := $(qemu_cpu_$(KVM)) -smp $(CPUS) -m $(MEM) -display none -monitor n
               -chardev stdio,id=c,signal=off -serial chardev:c \
               -device isa-debug-exit,iobase=0xf4,iosize=4
 
-.PHONY: deps run test test-long test-linux test-debian soak fuzz lint help clean
+.PHONY: deps run test test-long test-linux test-debian soak fuzz fuzz-images lint help clean
 deps:
 	@tests/deps.sh
 
@@ -151,7 +151,7 @@ run:
 test:
 	@tests/deps.sh
 	@$(MAKE) -s --no-print-directory -j$$(nproc) all iso unit
-	$(PYTHON) -m pytest tests/docs tests/trace tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
+	$(PYTHON) -m pytest tests/docs tests/trace tests/image tests/boot -m "not long and not linux and not debian" --junitxml=$(OUT)/junit.xml
 
 test-long:
 	@tests/deps.sh
@@ -186,6 +186,11 @@ fuzz:
 	@$(MAKE) --no-print-directory DEBUG=1 all
 	$(PYTHON) tests/fuzz/fuzz.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
+# Damaged images of virtual disks on the host: more of them than `make test` tries.
+fuzz-images:
+	@tests/deps.sh
+	SEED=$(or $(SEED),$(shell date +%s)) FUZZ_COUNT=$(or $(COUNT),5000) $(PYTHON) -m pytest tests/image -k "damaged or power"
+
 lint:
 	@tests/deps.sh clang-format clang-tidy cppcheck
 	@tests/lint.sh
@@ -200,7 +205,7 @@ help:
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet; LINUX=0 leaves out what needs Debian's packages"
 	@echo "make debian-image a Debian 12 on a virtual disk, in build/debian-image; DEBIAN=1 puts it on DISK"
-	@echo "make test         unit tests, checks of docs/, boot tests; results in build/junit.xml"
+	@echo "make test         unit tests, checks of docs/, disk images, boot tests; results in build/junit.xml"
 	@echo "make test-long    the boot tests that take minutes; build/junit-long.xml"
 	@echo "make test-linux   Debian's Linux as a guest, some ten minutes of it; build/junit-linux.xml"
 	@echo "make test-debian  a whole Debian 12 as a guest, with a container in it; build/junit-debian.xml"
@@ -208,6 +213,7 @@ help:
 	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
 	@echo "                  MINUTES=$(MINUTES) of it, and Linux beside toy guests as long; SEED=N to repeat one"
 	@echo "make fuzz         random hypercalls of a hostile guest, against DEBUG=1; MINUTES=$(MINUTES); SEED=N to repeat one"
+	@echo "make fuzz-images  damaged disk images and power cuts, on the host; COUNT=5000 of each kind; SEED=N to repeat"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
@@ -216,4 +222,4 @@ help:
 	@echo "make clean        remove build/"
 	@echo "DEBUG=1 builds the hypervisor with its costly checks; CROSS_COMPILE=prefix- picks another compiler"
 
-include $(wildcard tests/unit/unit.mk) $(wildcard tests/xen/xen.mk) $(wildcard tests/bench/bench.mk)
+include $(wildcard tests/unit/unit.mk) $(wildcard tests/image/image.mk) $(wildcard tests/xen/xen.mk) $(wildcard tests/bench/bench.mk)

@@ -45,25 +45,17 @@ static struct vbd *find(domid_t domid, unsigned vdev_number)
     return v;
 }
 
-static int open_file(struct vbd *v, const char *who, char *why, size_t size)
+static int open_image(struct vbd *v, const struct diskspec *disk, char *why, size_t size)
 {
-    unsigned flags = VFS_READ | VFS_LOCK | (v->info.readonly ? 0 : VFS_WRITE);
-    char holder[VFS_WHO_MAX];
-    int error = vfs_open(v->info.file, flags, who, &v->file);
+    char reason[IMAGE_WHY_MAX];
+    int error = images_open(&v->env, v->info.file, disk->format, v->info.readonly ? 0 : IMAGE_WRITE,
+                            NULL, &v->image, reason);
 
-    if (error == -XEN_EBUSY && vfs_holder(v->info.file, holder, sizeof(holder))) {
-        return fail(error, why, size, "%s: in use by %s", v->info.file, holder);
-    }
     if (error) {
-        return fail(error, why, size, "%s: %s", v->info.file, vfs_strerror(error));
+        return fail(error, why, size, "%s", reason);
     }
-    /* A partial last sector is not shown to the guest. */
-    v->info.sectors = vfs_size(v->file) / BLKREQ_SECTOR;
-    if (v->info.sectors == 0) {
-        vfs_close(v->file);
-        return fail(-XEN_EINVAL, why, size, "%s: too short for a disk, it needs 512 bytes at least",
-                    v->info.file);
-    }
+    image_set_settle(v->image, vbdio_settle, v);
+    v->info.sectors = image_size(v->image) / BLKREQ_SECTOR;
     v->disk.sectors = v->info.sectors;
     v->disk.readonly = v->info.readonly;
     v->dev = vfs_blkdev();
@@ -115,6 +107,7 @@ static int make_nodes(struct vbd *v)
     put(&b, "frontend-id", "%u", v->domid);
     put(&b, "params", "%s", v->info.file);
     put(&b, "type", "file");
+    put(&b, "format", "%s", image_format_name(v->info.format));
     put(&b, "dev", "%s", v->info.vdev);
     put(&b, "mode", "%s", v->info.readonly ? "r" : "w");
     put(&b, "device-type", "disk");
@@ -194,7 +187,7 @@ static int bring_up(struct vbd *v)
     return error;
 }
 
-static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk)
+static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const char *who)
 {
     struct vbd *v = calloc(1, sizeof(*v));
 
@@ -204,6 +197,9 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk)
     v->domid = domid;
     v->info.vdev_number = disk->vdev_number;
     v->info.readonly = disk->readonly;
+    v->info.format = disk->format;
+    snprintf(v->who, sizeof(v->who), "%s", who);
+    images_env(&v->env, v->who, NULL);
     v->info.back_state = XenbusStateInitWait;
     snprintf(v->info.vdev, sizeof(v->info.vdev), "%s", disk->vdev);
     snprintf(v->info.file, sizeof(v->info.file), "%s", disk->target);
@@ -246,16 +242,16 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
         return fail(-XEN_EEXIST, why, size, "%s: the domain has a disk of that name already",
                     disk->vdev);
     }
-    v = vbd_new(domid, disk);
+    v = vbd_new(domid, disk, who);
     if (!v) {
         return fail(-XEN_ENOMEM, why, size, "%s: no memory", disk->vdev);
     }
     append(v); /* before anything waits, so that its name is taken */
-    error = open_file(v, who, why, size);
+    error = open_image(v, disk, why, size);
     if (!error) {
         error = bring_up(v);
         if (error) {
-            vfs_close(v->file);
+            image_close(v->image);
             fail(error, why, size, "%s: cannot set it up: %s", disk->vdev, vfs_strerror(error));
         }
     }
@@ -274,7 +270,10 @@ static void detach(struct vbd *v)
     waitq_wake(&v->wake);
     wait_event(&v->wake, v->gone);
     remove_nodes(v);
-    vfs_close(v->file);
+    int error = image_close(v->image);
+    if (error) {
+        vbd_complain(v, "%s could not be closed: %s", v->info.file, vfs_strerror(error));
+    }
     unlink_vbd(v);
     free(v);
 }

@@ -74,13 +74,18 @@ int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *dis
     }
 }
 
+static bool on_device(uint64_t sector)
+{
+    return sector != BLKPLAN_HOLE && sector != BLKPLAN_PACKED;
+}
+
 /* The run that the next piece belongs to: the last one if it goes on there, else a new one. */
 static struct blkplan_run *run_for(struct blkplan *plan, uint64_t sector, unsigned max_pieces)
 {
     if (plan->nruns > 0) {
         struct blkplan_run *last = &plan->runs[plan->nruns - 1];
-        uint64_t next = last->sector == BLKPLAN_HOLE ? BLKPLAN_HOLE
-                                                     : last->sector + last->bytes / BLKREQ_SECTOR;
+        uint64_t next =
+            on_device(last->sector) ? last->sector + last->bytes / BLKREQ_SECTOR : last->sector;
 
         if (sector == next && last->npieces < max_pieces) {
             return last;
@@ -91,6 +96,7 @@ static struct blkplan_run *run_for(struct blkplan *plan, uint64_t sector, unsign
     }
     struct blkplan_run *run = &plan->runs[plan->nruns++];
     run->sector = sector;
+    run->offset = plan->end;
     run->first = plan->npieces;
     run->npieces = 0;
     run->bytes = 0;
@@ -109,6 +115,7 @@ static int add_piece(struct blkplan *plan, struct blkreq_piece piece, uint64_t s
     plan->pieces[plan->npieces++] = piece;
     run->npieces++;
     run->bytes += piece.len;
+    plan->end += piece.len;
     return 0;
 }
 
@@ -148,7 +155,7 @@ static int add_extent(struct blkplan *plan, struct cursor *c, uint64_t sector, u
             return error;
         }
         bytes -= piece.len;
-        if (sector != BLKPLAN_HOLE) {
+        if (on_device(sector)) {
             sector += piece.len / BLKREQ_SECTOR;
         }
     }
@@ -163,6 +170,7 @@ int blkplan_make(struct blkplan *plan, const struct blkreq *req, unsigned max_pi
     uint64_t done = 0;
 
     plan->nruns = plan->npieces = 0;
+    plan->end = req->offset;
     while (done < req->bytes) {
         uint64_t left = req->bytes - done, sector, bytes;
         int error = map(arg, req->offset + done, left, write, &sector, &bytes);
@@ -171,7 +179,7 @@ int blkplan_make(struct blkplan *plan, const struct blkreq *req, unsigned max_pi
             return error;
         }
         if (bytes == 0 || bytes > left || bytes % BLKREQ_SECTOR != 0 ||
-            (write && sector == BLKPLAN_HOLE)) {
+            (write && !on_device(sector))) {
             return -XEN_EIO;
         }
         error = add_extent(plan, &cursor, sector, bytes, max_pieces);

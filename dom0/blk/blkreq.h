@@ -46,17 +46,20 @@ int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *dis
  * A request laid out: runs of sectors, each with its pieces of memory in order. With file system
  * blocks of 1 KiB and more 11 pages have at most 45 extents.
  */
-#define BLKPLAN_MAX  64
-#define BLKPLAN_HOLE UINT64_MAX
+#define BLKPLAN_MAX    64
+#define BLKPLAN_HOLE   UINT64_MAX       /* reads as zeros */
+#define BLKPLAN_PACKED (UINT64_MAX - 1) /* has to be unpacked, nothing to write to */
 
 struct blkplan_run {
-    uint64_t sector; /* on the device; BLKPLAN_HOLE: reads as zeros */
+    uint64_t sector; /* on the device, or one of the above */
+    uint64_t offset; /* on the disk, bytes */
     unsigned first, npieces;
     uint32_t bytes;
 };
 
 struct blkplan {
     unsigned nruns, npieces;
+    uint64_t end; /* on the disk, of what is laid out */
     struct blkplan_run runs[BLKPLAN_MAX];
     struct blkreq_piece pieces[BLKPLAN_MAX];
 };

@@ -16,7 +16,11 @@
 #include <string.h>
 #include <rt/event.h>
 #include <xen/errno.h>
+#include "dom0/fs/vfs.h"
 #include "dom0/store/store.h"
+
+/* A disk that was idle so long has its image's tables written. */
+#define FLUSH_NS 2000000000ull
 
 void vbd_complain(struct vbd *v, const char *fmt, ...)
 {
@@ -137,16 +141,24 @@ static void connect(struct vbd *v)
     set_state(v, XenbusStateConnected);
 }
 
+/* For front ends that never flush: what was allocated long ago is to be found after a power cut. */
+static void flush_tables(struct vbd *v)
+{
+    int error = image_is_dirty(v->image) ? image_flush(v->image) : 0;
+
+    if (error) {
+        vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
+    }
+}
+
 /* Ends the connection when all that the device has of it is back. */
 static void disconnect(struct vbd *v)
 {
     if (!v->connected) {
         return;
     }
-    while (v->in_flight > 0) {
-        wait_event(&v->wake, v->done);
-        vbdio_finish_all(v);
-    }
+    vbdio_settle(v);
+    flush_tables(v);
     event_close((evtchn_port_t)v->port);
     grant_unmap(&v->ring_map);
     v->connected = false;
@@ -189,12 +201,21 @@ static void follow_front(struct vbd *v)
     }
 }
 
+static bool has_work(const struct vbd *v)
+{
+    return v->stop || v->front_changed || v->done || (v->connected && v->event);
+}
+
 void vbd_run(void *arg)
 {
     struct vbd *v = arg;
 
     while (!v->stop) {
-        wait_event(&v->wake, v->stop || v->front_changed || v->done || (v->connected && v->event));
+        if (!image_is_dirty(v->image)) {
+            wait_event(&v->wake, has_work(v));
+        } else if (!wait_event_timeout(&v->wake, has_work(v), FLUSH_NS)) {
+            flush_tables(v);
+        }
         vbdio_finish_all(v);
         if (v->front_changed) {
             follow_front(v);

@@ -18,9 +18,9 @@
 #include "dom0/blk/blkback.h"
 #include "dom0/blk/blkreq.h"
 #include "dom0/blk/blkring.h"
+#include "dom0/blk/images.h"
 
 struct store_watch;
-struct vfs_file;
 struct blkdev;
 struct vbd_io;
 
@@ -32,7 +32,9 @@ struct vbd {
     domid_t domid;
     char front[VBD_PATH], back[VBD_PATH]; /* nodes */
     struct blkback_info info;
-    struct vfs_file *file;
+    char who[VBD_PATH]; /* that has the files open */
+    struct image_env env;
+    struct image *image;
     struct blkdev *dev;
     struct blkreq_disk disk;
     struct store_watch *watch;
@@ -60,6 +62,9 @@ void vbd_complain(struct vbd *v, const char *fmt, ...) __attribute__((format(pri
 
 /* Starts what the ring holds, at most a ring full; false if the ring is broken. May wait. */
 bool vbdio_start_all(struct vbd *v);
+/* Waits until no request is in flight, answering them: what images call before they write their
+ * tables. */
+void vbdio_settle(void *vbd);
 /* Answers what has completed. */
 void vbdio_finish_all(struct vbd *v);
 

@@ -83,10 +83,27 @@ static void submit(struct vbd *v, struct vbd_io *io, struct blk_request *r)
     }
 }
 
+/* Tables of the image that are only in memory have an order of their own to get to the disk. */
+static void flush_tables(struct vbd *v, const struct blkreq *req)
+{
+    int error = image_flush(v->image);
+
+    if (error) {
+        vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
+    }
+    v->info.flushes++;
+    respond(v, req->id, req->operation, error ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+}
+
 static void start_flush(struct vbd *v, const struct blkreq *req)
 {
-    struct vbd_io *io = io_new(v, req, 1, 0);
+    struct vbd_io *io;
 
+    if (image_is_dirty(v->image)) {
+        flush_tables(v, req);
+        return;
+    }
+    io = io_new(v, req, 1, 0);
     if (!io) {
         respond(v, req->id, req->operation, BLKIF_RSP_ERROR);
         return;
@@ -98,13 +115,25 @@ static void start_flush(struct vbd *v, const struct blkreq *req)
     part_done(io, 0);
 }
 
-static int map_file(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
+/* From the disk through the image to its file, and from there to the device. */
+static int map_disk(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
                     uint64_t *bytes)
 {
     struct vbd *v = arg;
     struct vfs_extent extent;
-    int error = vfs_map(v->file, offset, len, write, &extent);
+    struct image_extent part;
+    int error = write ? image_map_write(v->image, offset, len, &part)
+                      : image_map(v->image, offset, len, &part);
 
+    if (error) {
+        return error;
+    }
+    *bytes = part.len;
+    *sector = part.kind == IMAGE_PACKED ? BLKPLAN_PACKED : BLKPLAN_HOLE;
+    if (part.kind != IMAGE_DATA) {
+        return 0;
+    }
+    error = images_map(&part, write, &extent);
     if (!error) {
         *sector = extent.sector == VFS_HOLE ? BLKPLAN_HOLE : extent.sector;
         *bytes = extent.len;
@@ -112,15 +141,37 @@ static int map_file(void *arg, uint64_t offset, uint64_t len, bool write, uint64
     return error;
 }
 
-/* One run of the plan: to the device, or, where the file has a hole, zeros. */
+/* What no device can read into the guest's pages: zeros, and what is compressed. */
+static int copy_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run *run)
+{
+    const struct blkreq_piece *piece = &v->plan.pieces[run->first];
+    uint64_t offset = run->offset;
+    int error = 0;
+
+    for (unsigned i = 0; i < run->npieces && !error; i++, piece++) {
+        char *to = (char *)io->map.va + piece->page * PAGE_SIZE + piece->offset;
+
+        if (run->sector == BLKPLAN_HOLE) {
+            memset(to, 0, piece->len);
+        } else {
+            error = image_read(v->image, offset, to, piece->len);
+        }
+        offset += piece->len;
+    }
+    return error;
+}
+
+/* One run of the plan: to the device, where it has a place there. */
 static void start_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run *run,
                       struct blk_request *r)
 {
     const struct blkreq_piece *piece = &v->plan.pieces[run->first];
 
-    if (run->sector == BLKPLAN_HOLE) {
-        for (unsigned i = 0; i < run->npieces; i++, piece++) {
-            memset((char *)io->map.va + piece->page * PAGE_SIZE + piece->offset, 0, piece->len);
+    if (run->sector == BLKPLAN_HOLE || run->sector == BLKPLAN_PACKED) {
+        int error = copy_run(v, io, run);
+
+        if (error) {
+            io->status = error;
         }
         return;
     }
@@ -164,7 +215,8 @@ static int start_io(struct vbd *v, const struct blkreq *req)
         vbd_complain(v, "cannot map the pages of a request (error %d); it gets an error", -error);
         return error;
     }
-    error = blkplan_make(&v->plan, req, most, map_file, v);
+    error = write ? image_prepare(v->image) : 0;
+    error = error ? error : blkplan_make(&v->plan, req, most, map_disk, v);
     if (error) {
         vbd_complain(v, "%s at byte %llu: %s", write ? "write" : "read",
                      (unsigned long long)req->offset, vfs_strerror(error));
@@ -194,6 +246,16 @@ static void start(struct vbd *v, const struct blkif_request *raw)
         start_flush(v, &req);
     } else if (start_io(v, &req)) {
         respond(v, req.id, req.operation, BLKIF_RSP_ERROR);
+    }
+}
+
+void vbdio_settle(void *arg)
+{
+    struct vbd *v = arg;
+
+    while (v->in_flight > 0) {
+        wait_event(&v->wake, v->done);
+        vbdio_finish_all(v);
     }
 }
 

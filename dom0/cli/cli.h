@@ -65,6 +65,9 @@ int cli_pool(const char *command, const char *word, struct cpupool *pool);
 #define CLI_PATH_MAX 512
 int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX]);
 
+/* The refusal for what a file operation returned. */
+int cli_refuse_file(const char *command, const char *path, int rc);
+
 /* Seconds with one decimal, as xl's %.1f, right-aligned to `width`. Returns buf. */
 char *cli_seconds(uint64_t ns, int width, char *buf, size_t size);
 
@@ -108,7 +111,13 @@ int cmd_ls(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_df(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
+int cmd_disk_check(int argc, char **argv);
+int cmd_disk_commit(int argc, char **argv);
+int cmd_disk_convert(int argc, char **argv);
 int cmd_disk_create(int argc, char **argv);
+int cmd_disk_flatten(int argc, char **argv);
+int cmd_disk_info(int argc, char **argv);
+int cmd_disk_snapshot(int argc, char **argv);
 int cmd_poweroff(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <xen/errno.h>
 
-#include "dom0/cli/size.h"
 #include "dom0/cli/term.h"
 #include "dom0/fs/vfs.h"
 
@@ -23,7 +22,7 @@ int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX])
     return 0;
 }
 
-static int refuse_file(const char *command, const char *path, int rc)
+int cli_refuse_file(const char *command, const char *path, int rc)
 {
     char who[VFS_WHO_MAX];
 
@@ -51,7 +50,7 @@ static int list_directory(const char *command, const char *path, bool full)
     int rc = vfs_list(path, &entries, &count);
 
     if (rc < 0)
-        return refuse_file(command, path, rc);
+        return cli_refuse_file(command, path, rc);
     for (unsigned i = 0; i < count && !term_interrupted(); i++)
         print_entry(&entries[i].stat, entries[i].name, full);
     free(entries);
@@ -72,7 +71,7 @@ int cmd_ls(int argc, char **argv)
 
         rc = vfs_stat(path, &st);
         if (rc < 0)
-            return refuse_file(argv[0], path, rc);
+            return cli_refuse_file(argv[0], path, rc);
         if (st.type != VFS_DIR)
             print_entry(&st, path, full);
         else
@@ -98,7 +97,7 @@ static int show_file(const char *command, const char *path)
     if (file)
         vfs_close(file);
     free(buf);
-    return n < 0 ? refuse_file(command, path, (int)n) : 0;
+    return n < 0 ? cli_refuse_file(command, path, (int)n) : 0;
 }
 
 int cmd_cat(int argc, char **argv)
@@ -129,7 +128,7 @@ int cmd_rm(int argc, char **argv)
             return rc;
         rc = vfs_unlink(path);
         if (rc < 0)
-            refuse_file(argv[0], path, rc);
+            cli_refuse_file(argv[0], path, rc);
     }
     return rc;
 }
@@ -156,48 +155,4 @@ int cmd_df(int argc, char **argv)
     printf("%llu of %llu inodes are free\n", (unsigned long long)df.free_inodes,
            (unsigned long long)df.inodes);
     return 0;
-}
-
-/* Virtual disks have one place, so that a name is enough everywhere. */
-static int disk_path(const char *command, const char *word, char path[CLI_PATH_MAX])
-{
-    static const char home[] = CLI_DISKS "/";
-    const char *name = !strncmp(word, home, sizeof home - 1) ? word + sizeof home - 1 : word;
-
-    if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
-        return cli_refuse(command, -XEN_EINVAL,
-                          "virtual disks lie in " CLI_DISKS ": give a plain name like data.img");
-    if (strlen(name) > VFS_NAME_MAX)
-        return cli_refuse(command, -XEN_EINVAL, "the name is too long: %d bytes at most",
-                          VFS_NAME_MAX);
-    if (cli_disk_problem()[0])
-        return cli_path(command, word, path);
-    snprintf(path, CLI_PATH_MAX, "%s%s", home, name);
-    return 0;
-}
-
-int cmd_disk_create(int argc, char **argv)
-{
-    char path[CLI_PATH_MAX];
-    uint64_t size;
-    int rc;
-
-    if (argc != 3)
-        return cli_usage(argv[0]);
-    rc = disk_path(argv[0], argv[1], path);
-    if (rc < 0)
-        return rc;
-    rc = size_parse(argv[2], &size);
-    if (rc < 0)
-        return cli_refuse(argv[0], rc,
-                          "bad size '%.32s': write bytes in whole sectors of 512, or a number with "
-                          "K, M or G behind it, like 64M",
-                          argv[2]);
-    rc = vfs_create_sparse(path, size);
-    if (rc == -XEN_ENOENT) {
-        /* A disk without the usual folder: make it, once. */
-        vfs_mkdir(CLI_DISKS);
-        rc = vfs_create_sparse(path, size);
-    }
-    return rc < 0 ? refuse_file(argv[0], path, rc) : 0;
 }

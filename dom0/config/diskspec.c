@@ -144,6 +144,22 @@ static int check_access(const char *access, bool *readonly, struct cfg_error *er
     return 0;
 }
 
+static int check_format(const struct parts *parts, enum image_format *format, struct cfg_error *err)
+{
+    const char *word = parts->text[PART_FORMAT];
+    int known = *word ? image_format_parse(word) : (int)image_format_by_name(parts->text[0]);
+
+    if (known < 0) {
+        cfg_error_set(err,
+                      "disk: format '%.16s' is not known: write raw, qcow2 or vmdk, or convert the "
+                      "image with qemu-img convert",
+                      word);
+        return -XEN_EINVAL;
+    }
+    *format = (enum image_format)known;
+    return 0;
+}
+
 int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *err)
 {
     struct parts parts = {0};
@@ -155,13 +171,9 @@ int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *er
         cfg_error_set(err, "disk: no target in '%.80s': name a file like /disks/my.img", text);
         return -XEN_EINVAL;
     }
-    if (parts.text[PART_FORMAT][0] && strcmp(parts.text[PART_FORMAT], "raw")) {
-        cfg_error_set(err,
-                      "disk: format '%.16s' is not supported, only raw: convert the image with "
-                      "qemu-img convert -O raw",
-                      parts.text[PART_FORMAT]);
-        return -XEN_EINVAL;
-    }
+    rc = check_format(&parts, &disk->format, err);
+    if (rc < 0)
+        return rc;
     number = diskspec_vdev_number(parts.text[PART_VDEV]);
     if (number < 0) {
         cfg_error_set(err,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "dom0/config/cfgtext.h"
+#include "dom0/image/format.h"
 
 #define DISKSPEC_PATH_MAX 256
 
@@ -18,6 +19,7 @@ struct diskspec {
     char vdev[12];                  /* the guest's name for it: xvda, xvdb1 */
     unsigned vdev_number;           /* the same as xenstore's number: 51712 for xvda */
     bool readonly;
+    enum image_format format; /* as given, else by the target's name; never by its content */
 };
 
 /* Parse `text`. Returns 0 or -XEN_EINVAL with err set; *disk is undefined then. */

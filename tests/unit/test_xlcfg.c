@@ -214,7 +214,7 @@ static void test_key_errors(void **state)
     refuse("pool = 'a234567890123456789012345678901x'", "pool: too long: 31 bytes at most");
     refuse("uuid = '0123'", "a UUID is wanted");
     refuse("disk = 'a,raw,xvda'", "a list is wanted");
-    refuse("disk = ['a,qcow2,xvda']", "qemu-img convert");
+    refuse("disk = ['a,vhd,xvda']", "qemu-img convert");
     refuse("disk = ['a,raw,hda']", "bad vdev 'hda'");
     refuse("disk = ['a,raw']", "bad vdev ''");
     refuse("disk = ['a,raw,xvda,x']", "unknown access 'x'");

@@ -22,7 +22,7 @@ unit_lib_CFLAGS := -fno-builtin $(foreach f, \
     memcpy memmove memset memcmp memchr strlen strnlen strcmp strncmp strchr  \
     strrchr strstr strcpy strncpy strcat strspn strcspn strtol strtoul strtoll  \
     strtoull atoi snprintf vsnprintf,-D$(f)=pn_$(f))
-unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c)
+unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c) dom0/image/format.c
 unit_elfimage := $(addprefix dom0/builder/,elfimage.c kernelfile.c kernelreport.c layout.c ptbuild.c) \
                  dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)
 unit_kernelfile := dom0/builder/kernelfile.c dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)
