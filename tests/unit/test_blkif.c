@@ -300,6 +300,36 @@ static void test_plan_holes(void **state)
     assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), -XEN_ENOSPC);
 }
 
+/* Compressed, in the second half of each 8 KiB. */
+static int map_packed(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
+                      uint64_t *bytes)
+{
+    (void)arg, (void)write;
+    *sector = offset & 4096 ? BLKPLAN_PACKED : offset / 512;
+    *bytes = 4096 - offset % 4096 < len ? 4096 - offset % 4096 : len;
+    return 0;
+}
+
+static void test_plan_packed(void **state)
+{
+    (void)state;
+    struct blkplan plan;
+    uint64_t at;
+
+    decode(raw_request(BLKIF_OP_READ, 11, 5));
+    at = req.offset;
+    assert_int_equal(blkplan_make(&plan, &req, 32, map_packed, NULL), 0);
+    assert_true(plan.nruns > 1);
+    for (unsigned i = 0; i < plan.nruns; i++) {
+        assert_int_equal(plan.runs[i].offset, at);
+        assert_int_equal(plan.runs[i].sector, at & 4096 ? BLKPLAN_PACKED : at / 512);
+        at += plan.runs[i].bytes;
+    }
+    assert_int_equal(at, req.offset + req.bytes);
+    req.operation = BLKIF_OP_WRITE;
+    assert_int_equal(blkplan_make(&plan, &req, 32, map_packed, NULL), -XEN_EIO);
+}
+
 static int map_nonsense(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
                         uint64_t *bytes)
 {
@@ -358,10 +388,11 @@ static void test_plan_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ring),          cmocka_unit_test(test_ring_start_late),
-        cmocka_unit_test(test_decode),        cmocka_unit_test(test_decode_refuses),
-        cmocka_unit_test(test_plan_simple),   cmocka_unit_test(test_plan_holes),
-        cmocka_unit_test(test_plan_nonsense), cmocka_unit_test(test_plan_random),
+        cmocka_unit_test(test_ring),        cmocka_unit_test(test_ring_start_late),
+        cmocka_unit_test(test_decode),      cmocka_unit_test(test_decode_refuses),
+        cmocka_unit_test(test_plan_simple), cmocka_unit_test(test_plan_holes),
+        cmocka_unit_test(test_plan_packed), cmocka_unit_test(test_plan_nonsense),
+        cmocka_unit_test(test_plan_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

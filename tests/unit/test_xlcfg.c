@@ -109,6 +109,7 @@ static void test_whole_file(void **state)
     assert_string_equal(cfg.disks[1].target, "/disks/b,c.img");
     assert_int_equal(cfg.disks[1].vdev_number, 51728);
     assert_true(cfg.disks[1].readonly);
+    assert_int_equal(cfg.disks[0].format, IMAGE_RAW);
     assert_int_equal(cfg.on_poweroff, XLCFG_DESTROY);
     assert_int_equal(cfg.on_reboot, XLCFG_PRESERVE);
     assert_int_equal(cfg.uuid[15], 0xef);
@@ -125,6 +126,30 @@ static void test_defaults(void **state)
     assert_int_equal(cfg.on_reboot, XLCFG_RESTART);
     assert_int_equal(cfg.store_mode, PENUMBRA_STORES_emulate);
     assert_string_equal(cfg.cmdline, "");
+}
+
+/* As said, else by the name. */
+static void test_disk_formats(void **state)
+{
+    static const struct {
+        const char *disk;
+        enum image_format format;
+    } disks[] = {{"a.img,,xvda", IMAGE_RAW},
+                 {"a.qcow2,,xvda", IMAGE_QCOW2},
+                 {"a.vmdk,,xvda,r", IMAGE_VMDK},
+                 {"a.img,qcow2,xvda", IMAGE_QCOW2},
+                 {"a.qcow2,raw,xvda", IMAGE_RAW},
+                 {"vdev=xvda,target=a.vmdk", IMAGE_VMDK},
+                 {"vdev=xvda,format=vmdk,target=a", IMAGE_VMDK}};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof disks / sizeof disks[0]; i++) {
+        char text[120];
+
+        snprintf(text, sizeof text, "name='a'\nkernel='k'\nmemory=8\ndisk=['%s']", disks[i].disk);
+        assert_int_equal(load(text), 0);
+        assert_int_equal(cfg.disks[0].format, disks[i].format);
+    }
 }
 
 static void test_store_modes(void **state)
@@ -386,19 +411,13 @@ static void test_random_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_file),
-        cmocka_unit_test(test_shadow_pool),
-        cmocka_unit_test(test_store_modes),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_later_setting_wins),
-        cmocka_unit_test(test_per_vcpu_affinity),
-        cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_key_errors),
-        cmocka_unit_test(test_missing_keys),
-        cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_cpulist),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_whole_file),        cmocka_unit_test(test_shadow_pool),
+        cmocka_unit_test(test_store_modes),       cmocka_unit_test(test_disk_formats),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_later_setting_wins),
+        cmocka_unit_test(test_per_vcpu_affinity), cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_key_errors),        cmocka_unit_test(test_missing_keys),
+        cmocka_unit_test(test_overrides),         cmocka_unit_test(test_cpulist),
+        cmocka_unit_test(test_nearest),           cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_random_words),
     };
 

@@ -35,6 +35,7 @@ unit_topview := dom0/cli/topview.c dom0/cli/termkeys.c
 unit_complete := dom0/cli/complete.c dom0/cli/lineedit.c dom0/cli/words.c
 unit_store := $(addprefix dom0/store/,path.c perm.c tree.c quota.c ops.c txn.c watch.c conn.c wire.c domain.c api.c transport.c)
 unit_console := $(addprefix dom0/console/,bucket.c conlog.c conring.c filter.c logprint.c)
+unit_image := $(wildcard dom0/image/*.c dom0/unpack/*.c) dom0/fs/vfs_strerror.c tests/unit/image_host.c
 unit_blkif := dom0/blk/blkreq.c dom0/blk/blkring.c
 unit_devtree := hv/devtree.c
 unit_devtree_LIBS := -lfdt
