@@ -114,12 +114,6 @@ static uint32_t env_random(void)
     return (uint32_t)(state >> 32);
 }
 
-static bool env_pause(void)
-{
-    thread_yield();
-    return false;
-}
-
 static void *piece_alloc(void)
 {
     if (mm_free_pages() < KEPT_PAGES + (1ul << PIECE_ORDER))
@@ -132,10 +126,16 @@ static void piece_free(void *piece)
     page_free(piece, PIECE_ORDER);
 }
 
-void images_env(struct image_env *env, const char *who, bool (*pause)(void))
+void images_env(struct image_env *env, const char *who, bool (*stopped)(void))
 {
-    *env = (struct image_env){
-        who, env_open, vfs_unlink, env_random, pause ? pause : env_pause, piece_alloc, piece_free};
+    *env = (struct image_env){.who = who,
+                              .open = env_open,
+                              .remove = vfs_unlink,
+                              .random = env_random,
+                              .yield = thread_yield,
+                              .stopped = stopped,
+                              .piece_alloc = piece_alloc,
+                              .piece_free = piece_free};
 }
 
 /* --- bases and children --- */

@@ -16,9 +16,9 @@
 /*
  * What images need, in the name of `who` ("domain web1"), which must stay valid, as env. Files that
  * are written are opened for that user alone, those that are read are shared with other readers;
- * for nobody (NULL) they are read whatever others do. `pause` may be NULL.
+ * for nobody (NULL) they are read whatever others do. `stopped` may be NULL.
  */
-void images_env(struct image_env *env, const char *who, bool (*pause)(void));
+void images_env(struct image_env *env, const char *who, bool (*stopped)(void));
 
 /*
  * As image_open(); for writing only if no other image stands on it, else -XEN_EBUSY: what is a base

@@ -7,14 +7,13 @@
 #include <string.h>
 #include <xen/errno.h>
 
-#include <rt/thread.h>
-
 #include "dom0/blk/images.h"
+#include "dom0/cli/options.h"
 #include "dom0/cli/size.h"
 #include "dom0/cli/term.h"
 #include "dom0/fs/vfs.h"
 
-/* The words of a command: those with a place, and options with a value. */
+/* The words of a command: those with a place, and options. */
 struct words {
     const char *command;
     const char *place[2];
@@ -23,37 +22,37 @@ struct words {
     bool repair;
 };
 
-static int take_option(struct words *w, const char *word, const char *value)
-{
-    if (!strcmp(word, "--format"))
-        w->format = value;
-    else if (!strcmp(word, "--base"))
-        w->base = value;
-    else if (!strcmp(word, "--base-format"))
-        w->base_format = value;
-    else
-        return cli_usage(w->command);
-    return value ? 0 : cli_refuse(w->command, -XEN_EINVAL, "%s needs a value", word);
-}
+/* The options that a command has; their letters are qemu-img's. */
+enum { HAS_FORMAT = 1, HAS_BASE = 2, HAS_REPAIR = 4 };
 
-static int take_words(struct words *w, int argc, char **argv)
+static int take_words(struct words *w, int argc, char **argv, unsigned has)
 {
-    int rc = 0;
+    const struct option all[] = {{'f', "format", NULL, &w->format},
+                                 {'b', "base", NULL, &w->base},
+                                 {'F', "base-format", NULL, &w->base_format},
+                                 {'r', "repair", &w->repair, NULL}};
+    struct option options[5] = {OPTIONS_END};
+    unsigned count = 0;
+    char why[80];
 
     memset(w, 0, sizeof *w);
     w->command = argv[0];
-    for (int i = 1; rc == 0 && i < argc; i++) {
-        if (!strcmp(argv[i], "-r"))
-            w->repair = true;
-        else if (argv[i][0] == '-') {
-            rc = take_option(w, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-            i++;
-        } else if (w->count == 2)
-            rc = cli_usage(w->command);
-        else
-            w->place[w->count++] = argv[i];
+    if (has & HAS_FORMAT)
+        options[count++] = all[0];
+    if (has & HAS_BASE) {
+        options[count++] = all[1];
+        options[count++] = all[2];
     }
-    return rc;
+    if (has & HAS_REPAIR)
+        options[count++] = all[3];
+    argc = options_take(argc, argv, options, why, sizeof why);
+    if (argc < 0)
+        return cli_refuse(w->command, argc, "%s", why);
+    if (argc > 3)
+        return cli_usage(w->command);
+    for (int i = 1; i < argc; i++)
+        w->place[w->count++] = argv[i];
+    return 0;
 }
 
 /* Virtual disks have one place, so that a name is enough everywhere. */
@@ -104,12 +103,6 @@ static int find_image(const struct words *w, char path[CLI_PATH_MAX], enum image
     return rc ? rc : parse_format(w->command, w->format, path, format);
 }
 
-static bool yield_or_stop(void)
-{
-    thread_yield();
-    return term_interrupted();
-}
-
 static int refuse_why(const char *command, int rc, const char *why)
 {
     return cli_refuse(command, rc, "%s", rc == -XEN_EAGAIN ? "stopped" : why);
@@ -134,7 +127,7 @@ static int create(const char *command, const char *path, const struct image_para
     struct vfs_stat st;
     int rc;
 
-    images_env(&env, command, yield_or_stop);
+    images_env(&env, command, term_interrupted);
     if (vfs_stat(CLI_DISKS, &st) == -XEN_ENOENT)
         vfs_mkdir(CLI_DISKS); /* a disk without the usual folder: make it, once */
     rc = image_create(&env, path, p, why);
@@ -146,11 +139,11 @@ int cmd_disk_create(int argc, char **argv)
     char path[CLI_PATH_MAX], base[CLI_PATH_MAX];
     struct image_params p = {0};
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, HAS_FORMAT | HAS_BASE);
 
     if (rc < 0)
         return rc;
-    if (w.count < (w.base ? 1 : 2) || w.repair)
+    if (w.count < (w.base ? 1 : 2))
         return cli_usage(argv[0]);
     rc = disk_path(argv[0], w.place[0], path);
     if (rc == 0)
@@ -201,16 +194,16 @@ int cmd_disk_info(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, HAS_FORMAT);
 
     if (rc < 0)
         return rc;
-    if (w.count != 1 || w.base || w.repair)
+    if (w.count != 1)
         return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc < 0)
         return rc;
-    images_env(&env, NULL, yield_or_stop);
+    images_env(&env, NULL, term_interrupted);
     rc = image_open(&env, path, format, 0, &im, why);
     if (rc < 0)
         return refuse_why(argv[0], rc, why);
@@ -250,16 +243,16 @@ int cmd_disk_check(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv), closed;
+    int rc = take_words(&w, argc, argv, HAS_FORMAT | HAS_REPAIR), closed;
 
     if (rc < 0)
         return rc;
-    if (w.count != 1 || w.base)
+    if (w.count != 1)
         return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc < 0)
         return rc;
-    images_env(&env, argv[0], yield_or_stop);
+    images_env(&env, argv[0], term_interrupted);
     rc = image_open(&env, path, format, IMAGE_ALONE | (w.repair ? IMAGE_WRITE | IMAGE_REPAIR : 0),
                     &im, why);
     if (rc < 0)
@@ -288,7 +281,7 @@ static int copy_into(const struct words *w, struct image *from, const char *path
     rc = create(w->command, path, p);
     if (rc < 0)
         return rc;
-    images_env(&env, w->command, yield_or_stop);
+    images_env(&env, w->command, term_interrupted);
     rc = image_open(&env, path, p->format, IMAGE_WRITE, &to, why);
     if (rc == 0) {
         rc = image_copy(from, to, false);
@@ -310,18 +303,18 @@ int cmd_disk_convert(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, HAS_FORMAT);
 
     if (rc < 0)
         return rc;
-    if (w.count != 2 || w.base || w.repair)
+    if (w.count != 2)
         return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc == 0)
         rc = disk_path(argv[0], w.place[1], to);
     if (rc < 0)
         return rc;
-    images_env(&env, argv[0], yield_or_stop);
+    images_env(&env, argv[0], term_interrupted);
     rc = image_open(&env, path, format, 0, &im, why);
     if (rc < 0)
         return refuse_why(argv[0], rc, why);
@@ -356,7 +349,7 @@ static int open_child(const struct words *w, struct child *c, struct image **im)
         rc = cli_refuse(w->command, -XEN_ENAMETOOLONG, "the name is too long");
     if (rc < 0)
         return rc;
-    images_env(&c->env, w->command, yield_or_stop);
+    images_env(&c->env, w->command, term_interrupted);
     rc = images_open(&c->env, c->path, c->p.format, IMAGE_WRITE, NULL, im, why);
     if (rc < 0)
         return refuse_why(w->command, rc, why);
@@ -416,11 +409,11 @@ int cmd_disk_commit(int argc, char **argv)
     struct child c = {0};
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
-    if (w.count != 1 || w.base || w.repair || w.format)
+    if (w.count != 1)
         return cli_usage(argv[0]);
     rc = open_child(&w, &c, &im);
     if (rc < 0)
@@ -443,11 +436,11 @@ int cmd_disk_flatten(int argc, char **argv)
     struct child c = {0};
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
-    if (w.count != 1 || w.base || w.repair || w.format)
+    if (w.count != 1)
         return cli_usage(argv[0]);
     rc = open_child(&w, &c, &im);
     if (rc < 0)
@@ -487,11 +480,11 @@ int cmd_disk_snapshot(int argc, char **argv)
     struct vfs_stat st;
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv);
+    int rc = take_words(&w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
-    if (w.count != 2 || w.base || w.repair || w.format)
+    if (w.count != 2)
         return cli_usage(argv[0]);
     rc = disk_path(argv[0], w.place[1], snapshot);
     if (rc == 0)

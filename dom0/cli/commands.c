@@ -56,9 +56,9 @@ const struct command commands[] = {
     {"disk-create", "NAME [SIZE] [--base IMAGE]", "make a virtual disk " CLI_DISKS "/NAME",
      "  SIZE is in bytes, or has K, M or G behind it: 64M. It takes space as it is written to.\n"
      "  The format is by the name's end: .qcow2, .vmdk, others are raw.\n"
-     "  --base IMAGE     a child of it: holds what differs from it\n"
-     "  --base-format F  the format of IMAGE, if its name does not say it\n"
-     "  --format F       the format, again: it must be what the name says\n",
+     "  -b, --base IMAGE     a child of it: holds what differs from it\n"
+     "  -F, --base-format F  the format of IMAGE, if its name does not say it\n"
+     "  -f, --format F       the format, again: it must be what the name says\n",
      cmd_disk_create, COMPLETE_FILE},
     {"disk-flatten", "NAME", "copy into a child what it has from its bases",
      "  It stands alone afterwards.\n", cmd_disk_flatten, COMPLETE_FILE},

@@ -70,7 +70,7 @@ int image_copy(struct image *from, struct image *to, bool own)
             if (rc == 0)
                 rc = copy_buffer(to, offset, buffer, (size_t)e.len, own);
         }
-        if (rc == 0 && from->env->pause())
+        if (rc == 0 && image_pause(from->env))
             rc = -XEN_EAGAIN;
         if (rc < 0)
             return rc;

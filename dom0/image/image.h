@@ -143,7 +143,7 @@ int image_check(struct image *im, bool repair, void (*report)(const char *line),
 /*
  * Copies what `from` shows into `to`, which shows zeros so far and is at least as large: zeros are
  * not written. `own`: only what lies in the image itself, not in its bases, zeros as well.
- * -XEN_EAGAIN when `pause` says so.
+ * -XEN_EAGAIN when `stopped` says so.
  */
 int image_copy(struct image *from, struct image *to, bool own);
 

@@ -49,8 +49,8 @@ struct image_env {
                 struct image_file **out, char *why);
     int (*remove)(const char *path);
     uint32_t (*random)(void);
-    /* Called every 64 KiB or so of long work: others may run. True: give up. */
-    bool (*pause)(void);
+    void (*yield)(void);   /* called in between long work: others may run */
+    bool (*stopped)(void); /* true: somebody does not want to wait for that work; may be NULL */
     /* Pieces of UNPACK_PIECE bytes for decompression (dom0/unpack/unpack.h). */
     void *(*piece_alloc)(void);
     void (*piece_free)(void *piece);

@@ -56,6 +56,13 @@ struct image_driver {
 
 extern const struct image_driver raw_driver, qcow2_driver, vmdk_driver;
 
+/* In between long work; true: it is to be given up. */
+static inline bool image_pause(const struct image_env *env)
+{
+    env->yield();
+    return env->stopped && env->stopped();
+}
+
 /* Puts a reason into why (IMAGE_WHY_MAX bytes), and returns rc. */
 int image_fail(char *why, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -13,10 +13,6 @@ static int read_part(void *ctx, uint64_t offset, void *buf, size_t len)
     return imgfile_read_zero(part->file, part->offset + offset, buf, len);
 }
 
-static void no_pause(void)
-{
-}
-
 static int unpack_part(struct packed *p, const struct image_env *env,
                        const struct packed_part *part)
 {
@@ -29,7 +25,7 @@ static int unpack_part(struct packed *p, const struct image_env *env,
     int rc;
 
     packed_free(p);
-    p->host = (struct unpack_host){env->piece_alloc, env->piece_free, no_pause};
+    p->host = (struct unpack_host){env->piece_alloc, env->piece_free, env->yield};
     p->data.host = &p->host;
     rc = unpack(&source, part->format, &p->data, &why);
     if (rc == 0 && (p->data.size > part->size || p->data.size < part->least)) {

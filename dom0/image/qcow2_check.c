@@ -92,7 +92,7 @@ static int use_l1(struct check *c, uint64_t l1, uint32_t size)
         if (rc < 0)
             return rc;
         l2 = entry & QCOW2_OFFSET;
-        if (c->im->env->pause())
+        if (image_pause(c->im->env))
             return -XEN_EAGAIN;
         if (!l2 || !use_cluster(c, "L2 table at", l2))
             continue;
@@ -238,7 +238,7 @@ static int check_flags(struct check *c, bool repair)
             rc = qcow2_entry(c->q, QCOW2_T_L1, c->q->l1, i, &entry);
         if (rc < 0)
             return rc;
-        if (c->im->env->pause())
+        if (image_pause(c->im->env))
             return -XEN_EAGAIN;
         l2 = entry & QCOW2_OFFSET;
         if (!qcow2_good(c->im, c->q, l2))

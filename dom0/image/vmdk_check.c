@@ -67,7 +67,7 @@ static int check_tables(struct check *c)
             c->result->errors += !c->window;
             continue;
         }
-        if (c->im->env->pause())
+        if (image_pause(c->im->env))
             return -XEN_EAGAIN;
         for (uint32_t n = 0; rc == 0 && table && n < x->gtes; n++) {
             uint8_t *at;
@@ -126,7 +126,7 @@ int vmdk_copy_tables(struct image *im, struct vmdk_extent *x, bool write,
             image_finding(findings, "grain table %llu and its copy differ", (unsigned long long)i);
         if (rc == 0 && x->t.all_dirty >= TABLES_DIRTY_MOST)
             rc = tables_write(&x->t, VMDK_T_RGT);
-        im->env->pause();
+        image_pause(im->env);
     }
     if (rc == 0 && write)
         rc = tables_write(&x->t, VMDK_T_RGT);

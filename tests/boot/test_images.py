@@ -145,6 +145,33 @@ def test_layers(boot, disk, tmp_path, kind):
     assert [boots(as_raw(p)) for p in (monday, tuesday, web, copy)] == [1, 3, 5, 3]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_power_goes_while_a_guest_writes(boot, disk, tmp_path, name):
+    """QEMU is killed: the image is whole, and holds the pattern before or the one that was being written."""
+    with boot(disk=disk) as m:
+        m.wait_prompt()
+        m.run(f"disk-create {name} 24M")
+        m.send(f"create -c diskio disk=['/disks/{name},{fmt(name)},xvda,w'] cmdline=mib=12\r")
+        m.expect("diskio: boot 1, verified 12 MiB", 180)
+        m.wait_prompt()
+        m.gone("diskio")
+        m.run(f"create diskio disk=['/disks/{name},{fmt(name)},xvda,w']")
+        # The header that says "I write" is flushed; then it verifies and writes.
+        m.wait_until(lambda: int(re.search(r"on disk +(\d+)", m.run(f"disk-info {name}")).group(1)) > 13 << 20, "writes", 120)
+        m.child.kill(9)
+    done = subprocess.run(["e2fsck", "-p", str(disk)], capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    with boot(disk=disk) as m:
+        m.wait_prompt()
+        assert " 0 errors" in m.run(f"disk-check {name}", 120)
+        m.send(f"create -c diskio disk=['/disks/{name},{fmt(name)},xvda,w']\r")
+        m.expect(r"diskio: boot 2 was cut off while it wrote", 180)
+        m.expect(r"diskio: boot 2, verified 12 MiB|ERROR[^\n]*", 180)
+        assert "verified" in m.child.match.group(0)
+        m.wait_prompt()
+        assert m.poweroff() == 0
+
+
 def test_refusals(boot, disk, tmp_path):
     subprocess.run(["qemu-img", "create", "-f", "qcow2", str(tmp_path / "snap.qcow2"), "4M"], check=True)
     subprocess.run(["qemu-img", "snapshot", "-c", "s", str(tmp_path / "snap.qcow2")], check=True)

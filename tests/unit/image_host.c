@@ -291,9 +291,8 @@ static uint32_t env_random(void)
     return (uint32_t)(host_random() >> 32);
 }
 
-static bool env_pause(void)
+static void env_yield(void)
 {
-    return false;
 }
 
 static void *piece_alloc(void)
@@ -308,8 +307,8 @@ static void piece_free(void *piece)
     free(piece);
 }
 
-const struct image_env host_env = {"a test",  env_open,    env_remove, env_random,
-                                   env_pause, piece_alloc, piece_free};
+const struct image_env host_env = {"a test",  env_open, env_remove,  env_random,
+                                   env_yield, NULL,     piece_alloc, piece_free};
 
 void host_load(const char *path, const char *from)
 {
