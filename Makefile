@@ -168,15 +168,17 @@ test-debian:
 	@$(MAKE) -s --no-print-directory all iso
 	$(PYTHON) -m pytest tests/boot -m debian --junitxml=$(OUT)/junit-debian.xml
 
-# The model of the shadow page tables, with another seed each time; then random work at domain 0's prompt, on 1, 2 and 4 pCPUs
-# in turn; then Linux, PV-GRUB and toy guests beside each other. A failing seed is printed.
+# The model of the shadow page tables, and workloads of the scheduler, with other seeds each time; then random work at domain
+# 0's prompt, on 1, 2 and 4 pCPUs in turn; then Linux, PV-GRUB and toy guests beside each other. A failing seed is printed.
 SEED         ?=
 MINUTES      ?= 10
 SHADOW_STEPS ?= 30000000
+SEEDS        ?= 200000
 soak:
 	@tests/deps.sh
-	@$(MAKE) --no-print-directory all build/unit/shadow_random
+	@$(MAKE) --no-print-directory all build/unit/shadow_random build/unit/sched_random
 	build/unit/shadow_random $(or $(SEED),$(shell date +%s)) $(SHADOW_STEPS)
+	SEEDS=$(SEEDS) build/unit/sched_random $(or $(SEED),$(shell date +%s))
 	$(PYTHON) tests/soak/soak.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 	$(PYTHON) tests/soak/beside.py $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES)
 
@@ -210,11 +212,13 @@ help:
 	@echo "make test-linux   Debian's Linux as a guest, some ten minutes of it; build/junit-linux.xml"
 	@echo "make test-debian  a whole Debian 12 as a guest, with a container in it; build/junit-debian.xml"
 	@echo "make test-xen     guests and domain 0 on Debian's Xen 4.17, unpacked into build/xen; build/junit-xen.xml"
-	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, then random work at the prompt,"
-	@echo "                  MINUTES=$(MINUTES) of it, and Linux beside toy guests as long; SEED=N to repeat one"
+	@echo "make soak         SHADOW_STEPS=$(SHADOW_STEPS) of the shadows' model, SEEDS=$(SEEDS) workloads of the scheduler,"
+	@echo "                  then random work at the prompt, MINUTES=$(MINUTES) of it, and Linux beside toy guests as long;"
+	@echo "                  SEED=N to repeat one"
 	@echo "make fuzz         random hypercalls of a hostile guest, against DEBUG=1; MINUTES=$(MINUTES); SEED=N to repeat one"
 	@echo "make fuzz-images  damaged disk images and power cuts, on the host; COUNT=5000 of each kind; SEED=N to repeat"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
+	@echo "make bench-sched  instructions of a decision under each scheduling policy"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"
 	@echo "make lint         format, static analysis, header and size checks"

@@ -339,7 +339,7 @@ long sched_pool_move(struct domain *d, unsigned id)
 {
     struct sched_pool *p;
 
-    if (d == current_vcpu()->domain)
+    if (current_vcpu() && d == current_vcpu()->domain)
         return refuse(d, -XEN_EPERM, "a domain cannot move itself to pool %u", id);
     for (unsigned i = 0; i < d->vcpu_max; i++)
         sched_pause(d->vcpu[i]);

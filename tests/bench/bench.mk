@@ -40,3 +40,12 @@ endif
 .PHONY: bench-fairness
 bench-fairness: all disk
 	@$(PYTHON) tests/bench/fairness.py --disk $(DISK) $(BENCH_ARGS)
+
+# On the host, with the hypervisor's own flags: single steps are counted.
+.PHONY: bench-sched
+bench-sched:
+	@mkdir -p $(BENCH_OUT)
+	@$(HOSTCC) -std=gnu11 -O2 -fno-omit-frame-pointer -mno-red-zone -fno-stack-protector -fcf-protection=none \
+	    -fno-strict-aliasing -Wall -Wextra -I. -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__ \
+	    -o $(BENCH_OUT)/sched_cost tests/bench/sched_cost.c $(sched_policies)
+	@$(BENCH_OUT)/sched_cost $(BENCH_ARGS)

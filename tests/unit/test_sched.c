@@ -11,10 +11,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <xen/domctl.h>
 #include <xen/errno.h>
 #include "hv/arch.h"
 #include "hv/boot_info.h"
 #include "hv/domain.h"
+#include "sched/sched_priv.h"
 #include "tests/unit/fake_arch.h"
 
 #define PCPUS   4
@@ -64,7 +66,7 @@ void arch_vcpu_load(struct vcpu *v)
             assert_ptr_not_equal(loaded[p], v);
         assert_true(v->sched.on_pcpu);
         assert_int_equal(v->sched.pcpu, fake.pcpu);
-        assert_true(v->sched.hard_affinity >> fake.pcpu & 1);
+        assert_true(v->sched.entity.affinity >> fake.pcpu & 1);
     }
     loaded[fake.pcpu] = v;
 }
@@ -235,10 +237,13 @@ static void check(void)
             struct vcpu *v = &vcpu[d][i];
             check_vcpu(v);
             ran += sched_cpu_time(v);
-            if (place_of(v) == PCPUS && may_run(v) && !domain[d].sched.cap)
+            if (place_of(v) == PCPUS && may_run(v) && !domain[d].sched.cap &&
+                domain[d].sched.pool->queue.policy != &null_policy)
                 for (unsigned p = 0; p < PCPUS; p++)
-                    if (v->sched.hard_affinity >> p & 1)
+                    if (v->sched.entity.affinity >> p & 1)
                         assert_non_null(loaded[p]);
+            if (place_of(v) < PCPUS)
+                assert_true(domain[d].sched.pool->pcpus >> place_of(v) & 1);
         }
     for (unsigned p = 0; p < PCPUS; p++)
         idle += sched_idle_time(p);
@@ -266,10 +271,33 @@ static void act_of_a_guest(unsigned p)
     }
 }
 
+static void others_go_on(void)
+{
+    unsigned here = fake.pcpu;
+
+    for (unsigned p = 0; p < PCPUS; p++)
+        if (resched[p] && p != here)
+            run_on(p);
+    fake.pcpu = here;
+}
+
+static void set_random_params(struct domain *d)
+{
+    const struct sched_policy *policy = d->sched.pool->queue.policy;
+    long rc = sched_set_params(d, 1 + rnd(1000), rnd(3) ? 0 : 1 + rnd(250));
+
+    assert_true(rc == 0 || (rc == -XEN_EOPNOTSUPP && !(policy->weights && policy->caps)));
+}
+
+static void pin_randomly(struct vcpu *v)
+{
+    uint64_t mask = 1 + rnd((1U << PCPUS) - 1), in = mask & v->domain->sched.pool->pcpus;
+
+    assert_int_equal(sched_set_affinity(v, &mask, rnd(2) ? &mask : NULL), in ? 0 : -XEN_EINVAL);
+}
+
 static void act_from_outside(struct vcpu *v)
 {
-    uint64_t mask = 1 + rnd((1U << PCPUS) - 1);
-
     fake.pcpu = rnd(PCPUS);
     switch (rnd(8)) {
     case 0:
@@ -290,23 +318,54 @@ static void act_from_outside(struct vcpu *v)
             sched_unpause(v); /* before its pCPU looked */
         break;
     case 6:
-        assert_int_equal(sched_set_affinity(v, &mask, rnd(2) ? &mask : NULL), 0);
+        pin_randomly(v);
         break;
     case 7:
-        assert_int_equal(sched_set_params(v->domain, 1 + rnd(1000), rnd(3) ? 0 : 1 + rnd(250)), 0);
+        set_random_params(v->domain);
         break;
     }
 }
 
-static void test_random(void **state)
+/* Pools 1 to 3 come and go, with any policy; pCPUs and domains move between all four. */
+static void act_on_pools(struct domain *d)
 {
-    (void)state;
+    unsigned id = rnd(4), any = SCHED_ANY;
+    struct sched_pool_info info;
+
+    fake.pcpu = rnd(PCPUS);
+    on_relax = others_go_on;
+    switch (rnd(6)) {
+    case 0:
+        if (sched_pool_info(3, &info) == -XEN_ENOENT)
+            assert_int_equal(sched_pool_create(&any, policy_list(rnd(5))->id), 0);
+        break;
+    case 1:
+        sched_pool_destroy(id);
+        break;
+    case 2:
+    case 3:
+        sched_pool_remove_pcpu(id, rnd(2) ? SCHED_ANY : rnd(PCPUS));
+        break;
+    case 4:
+        sched_pool_add_pcpu(id, SCHED_ANY);
+        break;
+    case 5:
+        sched_pool_move(d, id);
+        break;
+    }
+    on_relax = NULL;
+}
+
+static void run_randomly(bool pools)
+{
     for (unsigned round = 0; round < 60; round++) {
         start(NULL);
         rng = round + 1;
         for (unsigned step = 0; step < 400; step++) {
             if (rnd(3) == 0)
                 act_of_a_guest(rnd(PCPUS));
+            else if (pools && rnd(4) == 0)
+                act_on_pools(&domain[rnd(DOMAINS)]);
             else
                 act_from_outside(&vcpu[rnd(DOMAINS)][rnd(VCPUS)]);
             if (rnd(4) == 0)
@@ -319,6 +378,18 @@ static void test_random(void **state)
         settle();
         stop(NULL);
     }
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    run_randomly(false);
+}
+
+static void test_random_pools(void **state)
+{
+    (void)state;
+    run_randomly(true);
 }
 
 /* ---- cases ---- */
@@ -703,6 +774,154 @@ static void test_kick(void **state)
     assert_true(place_of(v) < PCPUS);
 }
 
+/* ---- pools ---- */
+
+static void test_boot_policy(void **state)
+{
+    struct sched_pool_info info;
+    unsigned lines;
+    (void)state;
+    boot_policy = "credit";
+    sched_init();
+    assert_int_equal(sched_pool_info(0, &info), 0);
+    assert_string_equal(info.policy->name, "credit");
+    boot_policy = "credi";
+    lines = fake.log_lines;
+    sched_init();
+    assert_int_equal(fake.log_lines, lines + 2); /* the choices, and what is used */
+    sched_pool_info(0, &info);
+    assert_string_equal(info.policy->name, "wfq");
+    boot_policy = NULL;
+    start(NULL);
+}
+
+static void test_pool_errors(void **state)
+{
+    unsigned id = 0, any = SCHED_ANY;
+    struct sched_pool_info info;
+    (void)state;
+    assert_int_equal(sched_pool_create(&id, XEN_SCHEDULER_CREDIT), -XEN_EEXIST);
+    assert_int_equal(sched_pool_create(&any, XEN_SCHEDULER_RTDS), -XEN_EINVAL);
+    assert_int_equal(sched_pool_create(&any, XEN_SCHEDULER_CREDIT), 0);
+    assert_int_equal(any, 1);
+    id = 70000;
+    assert_int_equal(sched_pool_create(&id, XEN_SCHEDULER_NULL), 0);
+    assert_int_equal(sched_pool_info(2, &info), 0);
+    assert_true(info.id == 70000 && info.policy == &null_policy && !info.pcpus);
+    assert_int_equal(sched_pool_info(70001, &info), -XEN_ENOENT);
+    assert_int_equal(sched_pool_add_pcpu(1, 2), -XEN_ENODEV); /* in Pool-0 */
+    assert_int_equal(sched_pool_add_pcpu(1, SCHED_ANY), -XEN_ENODEV);
+    assert_int_equal(sched_pool_add_pcpu(1, PCPUS), -XEN_EINVAL);
+    assert_int_equal(sched_pool_add_pcpu(7, 2), -XEN_ENOENT);
+    assert_int_equal(sched_pool_remove_pcpu(1, SCHED_ANY), -XEN_ENODEV);
+    assert_int_equal(sched_pool_remove_pcpu(1, 99), -XEN_EINVAL);
+    assert_int_equal(sched_pool_remove_pcpu(7, 1), -XEN_ENOENT);
+    assert_int_equal(sched_pool_move(&domain[1], 1), -XEN_ENOENT); /* it has no pCPU */
+    assert_int_equal(sched_pool_destroy(0), -XEN_EBUSY);
+    assert_int_equal(sched_pool_destroy(7), -XEN_ENOENT);
+    assert_int_equal(sched_pool_destroy(70000), 0);
+    for (id = any = SCHED_ANY; sched_pool_create(&any, XEN_SCHEDULER_NULL) == 0; any = SCHED_ANY)
+        id++;
+    assert_int_equal(id + 3, CPUPOOL_MAX); /* with 0 and 1, from -1 on */
+}
+
+/* pCPU 3 goes from Pool-0 to a pool of its own, with a domain; and back. */
+static void test_pool_life(void **state)
+{
+    struct vcpu *v = &vcpu[1][0], *w = &vcpu[1][1];
+    struct sched_pool_info info;
+    unsigned id = SCHED_ANY, weight, cap;
+    uint64_t four = 8;
+    (void)state;
+    on_relax = others_go_on;
+    sched_set_params(&domain[1], 300, 50);
+    sched_vcpu_up(v);
+    sched_vcpu_up(w);
+    settle();
+    fake.pcpu = place_of(v);
+    assert_int_equal(sched_pool_move(&domain[1], 0), -XEN_EPERM); /* itself */
+    fake.pcpu = 0;
+    sched_set_affinity(v, &four, NULL);
+    settle();
+    fake.pcpu = 0;
+    assert_int_equal(sched_pool_create(&id, XEN_SCHEDULER_CREDIT), 0);
+    assert_int_equal(sched_pool_remove_pcpu(0, 3), 0);
+    assert_int_equal(sched_pool_free_pcpus(), 8);
+    assert_null(loaded[3]); /* it has left on return */
+    settle();
+    assert_int_equal(sched_pool_add_pcpu(id, SCHED_ANY), 0);
+    while (loaded[fake.pcpu])
+        fake.pcpu++;
+    assert_int_equal(sched_pool_move(&domain[1], id), 0);
+    assert_int_equal(sched_pool_of(&domain[1]), id);
+    settle();
+    sched_get_params(&domain[1], &weight, &cap);
+    assert_true(weight == 300 && cap == 50);
+    assert_true(place_of(v) == 3 || place_of(w) == 3);
+    assert_true(v->sched.hard_affinity == ~0UL);
+    assert_int_equal(sched_set_affinity(v, &(uint64_t){1}, NULL), -XEN_EINVAL);
+    sched_pool_info(id, &info);
+    assert_true(info.pcpus == 8 && info.domain_count == 1);
+    assert_int_equal(sched_pool_remove_pcpu(id, 3), -XEN_EBUSY);
+    assert_int_equal(sched_pool_destroy(id), -XEN_EBUSY);
+    assert_int_equal(sched_pool_move(&domain[1], 0), 0);
+    assert_int_equal(sched_pool_destroy(id), -XEN_EBUSY);
+    assert_int_equal(sched_pool_remove_pcpu(id, SCHED_ANY), 0);
+    assert_int_equal(sched_pool_destroy(id), 0);
+    assert_int_equal(sched_pool_add_pcpu(0, 3), 0);
+    settle();
+    assert_true(place_of(v) < PCPUS && place_of(w) < PCPUS);
+}
+
+/* The pinned one's pCPU goes: it may use the others, until it comes back. The caller's own one. */
+static void test_pinned_to_a_pcpu_that_leaves(void **state)
+{
+    uint64_t two = 2;
+    struct vcpu *v = &vcpu[1][0];
+    (void)state;
+    sched_set_affinity(v, &two, NULL);
+    run_one(v);
+    assert_int_equal(fake.pcpu, 1);
+    assert_int_equal(sched_pool_remove_pcpu(0, 1), 0);
+    settle();
+    assert_true(place_of(v) < PCPUS && place_of(v) != 1);
+    assert_true(v->sched.hard_affinity == two);
+    assert_int_equal(sched_pool_add_pcpu(0, 1), 0);
+    settle();
+    assert_int_equal(place_of(v), 1);
+}
+
+static void test_null_says_who_does_not_run(void **state)
+{
+    unsigned id = SCHED_ANY, lines;
+    (void)state;
+    on_relax = others_go_on;
+    sched_pool_create(&id, XEN_SCHEDULER_NULL);
+    sched_pool_remove_pcpu(0, 3);
+    settle();
+    sched_pool_add_pcpu(id, 3);
+    settle();
+    assert_int_equal(sched_pool_move(&domain[1], id), 0);
+    assert_int_equal(sched_set_params(&domain[1], 100, 0), -XEN_EOPNOTSUPP);
+    assert_int_equal(sched_set_params(&domain[1], SCHED_WEIGHT_DEFAULT, 0), 0);
+    lines = fake.log_lines;
+    sched_vcpu_up(&vcpu[1][0]);
+    assert_int_equal(fake.log_lines, lines);
+    sched_vcpu_up(&vcpu[1][1]);
+    sched_pause(&vcpu[1][1]);
+    sched_unpause(&vcpu[1][1]);
+    assert_int_equal(fake.log_lines, lines + 1); /* once */
+    settle();
+    assert_int_equal(place_of(&vcpu[1][0]), 3);
+    /* The first one goes for good. */
+    sched_vcpu_down(&vcpu[1][0]);
+    settle();
+    sched_vcpu_remove(&vcpu[1][0]);
+    settle();
+    assert_int_equal(place_of(&vcpu[1][1]), 3);
+    sched_vcpu_init(&vcpu[1][0]);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 
 int main(void)
@@ -727,6 +946,12 @@ int main(void)
         CASE(test_yield),
         CASE(test_yield_alone),
         CASE(test_kick),
+        cmocka_unit_test(test_random_pools),
+        CASE(test_boot_policy),
+        CASE(test_pool_errors),
+        CASE(test_pool_life),
+        CASE(test_pinned_to_a_pcpu_that_leaves),
+        CASE(test_null_says_who_does_not_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
  * interrupts, arrivals, departures, affinities, pools that change, 1 to 64 pCPUs, up to 1,000
  * vCPUs. What holds under any policy is checked by the machine (tests/unit/sched_machine.h), what
  * weighted fair queueing promises (docs/scheduling.md) here. The seed of a failing run is printed;
- * `build/unit/sched_random SEED` repeats it, SEEDS=N in the environment makes N of them.
+ * `build/unit/sched_random SEED` repeats it, and SEEDS=N in the environment makes N from there on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -240,11 +240,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_others),
     };
 
-    if (getenv("SEEDS"))
-        seeds = strtoul(getenv("SEEDS"), NULL, 10);
     if (argc > 1) {
         first_seed = strtoul(argv[1], NULL, 10);
         seeds = 1;
     }
+    if (getenv("SEEDS"))
+        seeds = strtoul(getenv("SEEDS"), NULL, 10);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -646,10 +646,9 @@ static void test_yield_lets_the_next_run(void **state)
     struct machine *m = machine_make(1, 1);
     struct task *a = add(m, 65535, 0, 0, 0), *b = add(m, 1, 0, 0, 0);
     (void)state;
+    b->e.wfq.service = 100;
     policy_wake(&m->q, &a->e, m->now);
     policy_wake(&m->q, &b->e, m->now);
-    a->e.wfq.service = 0;
-    b->e.wfq.service = 100;
     assert_ptr_equal(policy_pick(&m->q, 0, 0), &a->e);
     policy_stop(&m->q, 0, 10, SCHED_STOP_YIELD);
     assert_ptr_equal(policy_pick(&m->q, 0, 10), &b->e);
@@ -680,6 +679,29 @@ static void test_affinity_change(void **state)
     assert_int_equal(b->e.wfq.service - a->e.wfq.service, WFQ_QUANTUM_NS);
     assert_null(policy_pick(&m->q, 1, 1000 * MS));
     assert_non_null(policy_pick(&m->q, 0, 1000 * MS));
+    free(m);
+}
+
+/* s_min of a pCPU that comes back is not the one that it had: nobody who wakes is measured by it.
+ */
+static void test_pcpu_comes_back(void **state)
+{
+    struct machine *m = machine_make(2, 1);
+    struct task *a = add(m, 256, 0, 0, 0), *b = add(m, 256, 0, 0, 0), *c = add(m, 256, 0, 0, 0);
+    (void)state;
+    policy_set_affinity(&m->q, &a->e, 1, 1, 0);
+    policy_set_affinity(&m->q, &b->e, 2, 2, 0);
+    policy_wake(&m->q, &a->e, 0);
+    policy_wake(&m->q, &b->e, 0);
+    /* b runs for a second on pCPU 1, a for a millisecond on the other. */
+    assert_ptr_equal(policy_pick(&m->q, 0, 0), &a->e);
+    assert_ptr_equal(policy_pick(&m->q, 1, 0), &b->e);
+    policy_stop(&m->q, 0, MS, SCHED_STOP_QUEUE);
+    policy_stop(&m->q, 1, 1000 * MS, SCHED_STOP_SLEEP);
+    policy_pcpu_offline(&m->q, 1, 1000 * MS);
+    policy_pcpu_online(&m->q, 1);
+    policy_wake(&m->q, &c->e, 1000 * MS);
+    assert_in_range(c->e.wfq.service, 0, a->e.wfq.service);
     free(m);
 }
 
@@ -718,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_short_runs_are_charged),
         cmocka_unit_test(test_yield_lets_the_next_run),
         cmocka_unit_test(test_affinity_change),
+        cmocka_unit_test(test_pcpu_comes_back),
         cmocka_unit_test(test_place_prefers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
