@@ -133,8 +133,8 @@ static long read_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va
     return 0;
 }
 
-static long write_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,
-                       size_t bytes)
+/* The page of va, to be written by the hypervisor, in *page, mapped. */
+static long open_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, char **page)
 {
     gfn_t gfn;
     struct gfn_record *r = resolve(p, pv, va, true, &gfn);
@@ -147,7 +147,18 @@ static long write_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t v
     if (record_protected(r))
         shadow_drop(p, gfn);
     log_write(p, r, gfn);
-    char *page = frame_map(record_mfn(r));
+    *page = frame_map(record_mfn(r));
+    return 0;
+}
+
+static long write_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,
+                       size_t bytes)
+{
+    char *page;
+    long err = open_page(p, pv, va, &page);
+
+    if (err)
+        return err;
     memcpy(page + va % PAGE_SIZE, src, bytes);
     frame_unmap(page);
     return 0;
@@ -192,4 +203,23 @@ long paging_write_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va,
     }
     paging_unlock(p);
     return err;
+}
+
+void *paging_window_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, size_t bytes)
+{
+    char *page;
+
+    if (bytes_in_page(va, bytes) < bytes)
+        return NULL;
+    paging_lock(p);
+    if (!open_page(p, pv, va, &page))
+        return page + va % PAGE_SIZE;
+    paging_unlock(p);
+    return NULL;
+}
+
+void paging_window_end(struct paging *p, void *window)
+{
+    frame_unmap(window);
+    paging_unlock(p);
 }

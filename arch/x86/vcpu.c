@@ -107,27 +107,53 @@ static bool write_area(struct vcpu *v, uint64_t va, const void *src, size_t byte
     return paging_write_va(v->domain->paging, &kernel, va, src, bytes) == 0;
 }
 
+/* Guests that asked for it (VMASST_TYPE_runstate_update_flag) see the top bit of state_entry_time
+ * set while the rest changes. */
+static void write_runstate(struct vcpu_runstate_info *area, const struct vcpu_runstate_info *info,
+                           bool flag)
+{
+    uint64_t entry = info->state_entry_time;
+
+    __atomic_store_n(&area->state_entry_time, flag ? entry | XEN_RUNSTATE_UPDATE : entry,
+                     __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&area->state, info->state, __ATOMIC_RELAXED);
+    for (int i = 0; i < 4; i++)
+        __atomic_store_n(&area->time[i], info->time[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&area->state_entry_time, entry, __ATOMIC_RELEASE);
+}
+
 /*
- * Guests that asked for it (VMASST_TYPE_runstate_update_flag) see the top bit of state_entry_time
- * set while the rest changes.
+ * The run-state area is at a guest virtual address of the kernel's tables; it is written only while
+ * its entry is reachable: whenever the vCPU begins to run, for itself, and when it stops, for its
+ * other vCPUs (Linux's spinlocks ask who was preempted). One that goes over a page's end is written
+ * in pieces.
  */
 static void publish_runstate(struct vcpu *v)
 {
-    uint64_t entry_va = v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time);
+    struct paging_vcpu kernel;
+    struct paging *p = v->domain->paging;
     bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
-    struct vcpu_runstate_info info;
+    struct vcpu_runstate_info info, *area;
 
     if (!v->runstate_va)
         return;
+    kernel = v->paging;
+    kernel.user_mode = false;
     sched_runstate(v, &info);
-    if (flag) {
-        info.state_entry_time |= XEN_RUNSTATE_UPDATE;
-        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+    area = paging_window_va(p, &kernel, v->runstate_va, sizeof info);
+    if (area) {
+        write_runstate(area, &info, flag);
+        paging_window_end(p, area);
+        return;
     }
+    if (flag)
+        info.state_entry_time |= XEN_RUNSTATE_UPDATE;
     write_area(v, v->runstate_va, &info, sizeof info);
     if (flag) {
         info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
-        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+        write_area(v, v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time),
+                   &info.state_entry_time, sizeof info.state_entry_time);
     }
 }
 
@@ -140,6 +166,7 @@ void arch_vcpu_save(struct vcpu *prev)
     prev->arch.regs = *x86_guest_regs();
     save_segments(&prev->arch);
     x86_fpu_save(prev);
+    publish_runstate(prev);
     if (prev->arch.debugreg[7] & 0xff)
         x86_write_dr7(0x400);
     p->current = NULL;

@@ -34,14 +34,14 @@ static void burn_for_ever(void *arg)
     }
 }
 
-static uint64_t total_miter(void)
+static uint64_t total_iterations(void)
 {
     uint64_t chunks = 0;
 
     for (unsigned v = 0; v < SMP_MAX; v++) {
         chunks += work[v].chunks;
     }
-    return chunks * CHUNK / 1000000;
+    return chunks * CHUNK;
 }
 
 int main(void)
@@ -62,8 +62,11 @@ int main(void)
         burn_chunk();
         thread_yield(); /* the console and the store want to live */
         if (clock_ns() - start >= (seconds + 1) * 1000000000) {
-            seconds = (clock_ns() - start) / 1000000000;
-            printf("hog: %lu Miter, %lu s\n", total_miter(), seconds);
+            uint64_t now = clock_ns(), done = total_iterations();
+
+            seconds = (now - start) / 1000000000;
+            printf("hog: %lu Miter, %lu s (%lu iterations at %lu ns)\n", done / 1000000, seconds,
+                   done, now);
         }
     }
     return 0;
