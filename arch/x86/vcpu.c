@@ -135,6 +135,7 @@ static void publish_runstate(struct vcpu *v)
     struct paging *p = v->domain->paging;
     bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
     struct vcpu_runstate_info info, *area;
+    uint64_t entry_va;
 
     if (!v->runstate_va)
         return;
@@ -147,13 +148,15 @@ static void publish_runstate(struct vcpu *v)
         paging_window_end(p, area);
         return;
     }
-    if (flag)
+    entry_va = v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time);
+    if (flag) {
         info.state_entry_time |= XEN_RUNSTATE_UPDATE;
+        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
+    }
     write_area(v, v->runstate_va, &info, sizeof info);
     if (flag) {
         info.state_entry_time &= ~XEN_RUNSTATE_UPDATE;
-        write_area(v, v->runstate_va + offsetof(struct vcpu_runstate_info, state_entry_time),
-                   &info.state_entry_time, sizeof info.state_entry_time);
+        write_area(v, entry_va, &info.state_entry_time, sizeof info.state_entry_time);
     }
 }
 

@@ -30,7 +30,7 @@ def of_interest(m):
 
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_trace(boot, disk, cpus):
-    with boot(disk=disk, cpus=cpus, extra=benchlib.ICOUNT) as m:
+    with boot(disk=disk, cpus=cpus, extra=benchlib.ICOUNT_REAL) as m:
         m.wait_prompt(120)
         for line in ["trace show", "trace save /t", "trace"]:
             assert "trace: nothing was recorded: `trace start` first" in m.run(line)
