@@ -29,8 +29,11 @@ def test_shares(boot, disk, cpus):
         assert set(guests) == set(case.guests)
         for name, results in guests.items():
             for r in results:
-                assert not fairness.is_off(trace, r, 0.01 if r.cap else 0.02, 0), (case.name, r)
-                assert r.wait_max <= 3e6, (case.name, r)  # a wake-up waits for a few quanta, not for a round of all
+                assert not fairness.is_off(r, 0.01 if r.cap else 0.02, 0.5), (case.name, r)
+        if cpus > 1:  # they take turns in QEMU, and those are not equally long: only the scheduler's own time can be looked at
+            continue
+        # A wake-up waits for the end of a quantum, not for a round of all.
+        assert all(r.wait_max <= 2e6 for results in guests.values() for r in results), case.name
         # What the scheduler says is true: the guests did as much work.
         for name, ratio in fairness.work_against_trace(trace, said[i]).items():
-            assert ratio * min(cpus, len(guests)) == pytest.approx(1, abs=0.04), (case.name, name)
+            assert ratio == pytest.approx(1, abs=0.02), (case.name, name)

@@ -16,7 +16,7 @@ sys.path += [str(TESTS / "bench"), str(TESTS / "trace")]
 import benchlib  # noqa: E402
 import tracefile  # noqa: E402
 
-LATE_US = 50  # on a free pCPU: docs/scheduling.md
+LATE_US = 50  # on a free pCPU: docs/fairness.md
 
 
 # Keeps the machine awake while the disk is read, and QEMU changing over from pCPU to pCPU (tests/bench/fairness.py).
