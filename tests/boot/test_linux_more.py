@@ -22,7 +22,7 @@ def packages(golden_disk):
     need_packages(golden_disk, "linux")
 
 
-@pytest.mark.parametrize("cpus,vcpus", [(1, 1), (1, 2), (4, 4), (2, 4)])
+@pytest.mark.parametrize("cpus,vcpus", [(1, 1), (1, 2), (2, 4), (4, 1), (4, 2), (4, 4)])
 def test_stress(boot, disk, tmp_path, cpus, vcpus):
     ramdisk = stress_ramdisk(tmp_path)
     put(disk, ramdisk, "/boot/stress.gz")
