@@ -120,6 +120,7 @@ const struct sched_policy lottery_policy = {
     .id = PENUMBRA_SCHEDULER_LOTTERY,
     .weights = true,
     .min_run_ns = LOTTERY_QUANTUM_NS,
+    .quantum_ns = LOTTERY_QUANTUM_NS,
     .init = lottery_init,
     .add = lottery_add,
     .set_weight = lottery_set_weight,

@@ -56,6 +56,7 @@ const struct sched_policy rr_policy = {
     .name = "rr",
     .id = PENUMBRA_SCHEDULER_RR,
     .min_run_ns = RR_QUANTUM_NS,
+    .quantum_ns = RR_QUANTUM_NS,
     .wake = rr_wake,
     .sleep = rr_sleep,
     .stop = rr_stop,
