@@ -26,6 +26,8 @@
 #define COPY_BYTES  65536 /* read from a file at once */
 #define RAMDISK_MAX (1ull << 40)
 
+#define WEIGHT_DEFAULT 256 /* what cpu_weight is if nobody says otherwise */
+
 /* A domain under construction. */
 struct build {
     const struct xlcfg *cfg;
@@ -450,15 +452,18 @@ static int set_affinity(struct build *b)
     return rc < 0 ? fail(b, rc, "setting its CPUs") : 0;
 }
 
+/* A scheduler may have no weights, or no caps: then it is enough that nobody asks for one. */
 static int set_share(struct build *b)
 {
     unsigned weight, cap;
-    int rc;
+    int rc = domctl_get_share(b->result.domid, b->pool.sched_id, &weight, &cap);
 
-    if (!b->cfg->cpu_weight && !b->cfg->cap)
-        return 0;
-    rc = domctl_get_share(b->result.domid, b->pool.sched_id, &weight, &cap);
-    if (rc == 0)
+    if (rc == -XEN_EOPNOTSUPP) {
+        weight = WEIGHT_DEFAULT;
+        cap = 0;
+        rc = 0;
+    }
+    if (rc == 0 && ((b->cfg->cpu_weight && b->cfg->cpu_weight != weight) || b->cfg->cap != cap))
         rc = domctl_set_share(b->result.domid, b->pool.sched_id,
                               b->cfg->cpu_weight ? b->cfg->cpu_weight : weight, b->cfg->cap);
     if (rc == -XEN_EOPNOTSUPP) {

@@ -80,7 +80,7 @@ static void print_share(void *ctx, const struct xen_domctl_getdomaininfo *info)
 /* Every pool, or the one named by -p. */
 static int each_pool(const struct request *r, int (*fn)(const struct request *, struct pool *))
 {
-    struct pool p;
+    struct pool p = {0};
     uint32_t id = 0;
     int rc;
 
@@ -189,7 +189,7 @@ static int set_share(const struct request *r, const struct xen_domctl_getdomaini
 static int one_domain(const struct request *r)
 {
     struct xen_domctl_getdomaininfo info;
-    struct pool p;
+    struct pool p = {0};
     domid_t domid;
     int rc = cli_domain(r->command, r->domain, &domid);
 

@@ -195,6 +195,7 @@ class Live:
         self.screen = Screen(machine.send, rows, columns)
         machine.send(command + "\r")
         machine.expect_exact("\x1b[?1049h")
+        self.screen.modes["?1049"] = True
 
     def until(self, condition, what):
         """Lets it draw until the condition on the lines is true; returns them."""
@@ -411,6 +412,33 @@ def test_the_smallest_run_time(machine):
     assert machine.run("sched-wfq -s -r 100 -p Pool-0") == ""
     assert machine.run("sched-wfq -s") == "Cpupool Pool-0: sched=wfq quantum=1000us ratelimit=100us cap-period=10000us\n"
     assert machine.run("info xen_scheduler").strip() == "wfq"
+
+
+@pytest.mark.parametrize("sched, parameters, heeds", [
+    ("rr", "quantum=10000us ratelimit=10000us", (False, False)),
+    ("lottery", "quantum=10000us ratelimit=10000us", (True, False)),
+    ("credit", "quantum=30000us ratelimit=1000us cap-period=30000us", (True, True)),
+    ("null", None, (False, False)),
+])
+def test_other_schedulers(machine, sched, parameters, heeds):
+    """A pool with another one than the first pool's: what it heeds is shown and can be set, what it does not is refused."""
+    machine.run("cpupool-cpu-remove Pool-0 1")
+    assert machine.run(f"cpupool-create other sched={sched}") == ""
+    assert pools(machine)["other"] == ("1", sched, 0)
+    machine.run("create hog name=o pool=other cpu_weight=256")
+    machine.wait_until(lambda: re.search(r"^o +\d+ +0 +1 +\S+ +[0.]*[1-9]", machine.run("vcpu-list o"), re.M), "it runs on CPU 1")
+    head, _, row = machine.run("sched-wfq -p other").splitlines()
+    assert head == " ".join(f"Cpupool other: sched={sched} {parameters or ''}".split())
+    assert row.split()[2:] == ["256" if heeds[0] else "-", "0" if heeds[1] else "-"]
+    for option, value, word, heeded in (("-w", 300, "weights", heeds[0]), ("-c", 30, "caps", heeds[1])):
+        text = machine.run(f"sched-wfq -d o {option} {value}")
+        assert text == ("" if heeded else f"sched-wfq: o: the scheduler of its pool, {sched}, has no {word}\n")
+    if not parameters:
+        assert f"its scheduler, {sched}, has no such parameter" in machine.run("sched-wfq -s -r 5 -p other")
+    if not heeds[1]:
+        assert "cpu_weight, cap: the scheduler of its pool has no such thing" in machine.run("create hog name=o2 pool=other cap=20")
+    machine.run("destroy o")
+    assert machine.run("cpupool-destroy other") == "" and machine.run("cpupool-cpu-add Pool-0 1") == ""
 
 
 def test_completion_of_pools(machine, second_pool):
