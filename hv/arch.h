@@ -61,7 +61,7 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
 /* The same for whole words, quickly; false: fault. */
 bool arch_read_words(uint64_t *dst, uint64_t va, size_t words);
-bool arch_put_word(uint64_t va, uint64_t value);
+bool arch_read_2(uint64_t dst[2], uint64_t va);
 
 /* ---- vCPUs (arch/x86/vcpu.c) ---- */
 struct vcpu_guest_context;
@@ -79,8 +79,12 @@ void arch_vcpu_load(struct vcpu *next);
  * crashed.
  */
 bool arch_root_load(struct vcpu *v);
-void arch_user_root_set(struct vcpu *v); /* the same for the user root, which is loaded later */
-void arch_root_changed(struct vcpu *v);  /* after that, without the lock: what hung on addresses */
+void arch_root_switch(struct vcpu *v, maddr_t root); /* the same for the root that is known */
+/* May a root that is loaded find translations from before (PCIDs)? If so arch_user_root_set() is to
+ * be told that the user root was replaced, under the paging lock. */
+extern bool arch_keeps_translations;
+void arch_user_root_set(struct vcpu *v);
+void arch_root_changed(struct vcpu *v); /* after that, without the lock: what hung on addresses */
 /* MMUEXT_SET_LDT: descriptors at a guest's address, read when they are used; 0 entries: none.
  * -EINVAL. */
 long arch_ldt_set(struct vcpu *v, uint64_t base, unsigned entries);

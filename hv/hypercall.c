@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of hypercalls, their dispatch, and multicall.
+ * The table of hypercalls, and who may make which. (Their dispatch is arch's, and so is multicall.)
  */
 #include "hv/hypercall.h"
 
@@ -86,68 +86,4 @@ long hypercall_refused(struct vcpu *v, uint64_t nr)
         return refuse(v->domain, -XEN_ENOSYS, "hypercall %lu does not exist", nr);
     return refuse(v->domain, -XEN_EPERM, "hypercall %s is the control domain's",
                   hypercall_table[nr].name);
-}
-
-/* An entry as it is read: its result's place holds the number, so that a call stands there. */
-struct member {
-    uint64_t op;
-    struct hypercall call;
-};
-_Static_assert(sizeof(struct member) == sizeof(struct multicall_entry) &&
-                   offsetof(struct member, call.arg) == offsetof(struct multicall_entry, args),
-               "a multicall entry becomes a hypercall in place");
-
-/* Runs the entry at va. 0: it has its result; -XEN_ERESTART: its progress; -XEN_EFAULT. */
-static long run_member(struct vcpu *v, uint64_t va, uint32_t i)
-{
-    struct member m;
-    long result;
-
-    if (guest_read_struct(&m, va))
-        return refuse(v->domain, -XEN_EFAULT, "multicall entry %u at %lx", i, va);
-    m.call.nr = m.op;
-    if (m.op == __HYPERVISOR_multicall || m.op == __HYPERVISOR_iret)
-        result = -XEN_EINVAL;
-    else
-        result = hypercall_run(v, &m.call);
-    if (result == -XEN_ERESTART)
-        return guest_write(va + offsetof(struct member, call.arg), m.call.arg, sizeof m.call.arg)
-                   ? -XEN_EFAULT
-                   : result;
-    if (!arch_put_word(va + offsetof(struct multicall_entry, result), (uint64_t)result))
-        return refuse(v->domain, -XEN_EFAULT, "multicall result %u at %lx", i, va);
-    return 0;
-}
-
-/*
- * Each member runs in order and gets its own result; a failed one only sets it (xen.h,
- * multicall_entry). A member that is to be continued has its progress written back to its entry;
- * the multicall then continues there.
- */
-long hypercall_multicall(struct vcpu *v, struct hypercall *call)
-{
-    const uint64_t list = call->arg[0];
-    const uint32_t count = (uint32_t)call->arg[1];
-    uint32_t done;
-
-    for (done = 0; done < count; done++) {
-        uint64_t va = guest_item_va(list, done, sizeof(struct multicall_entry));
-        long result = run_member(v, va, done);
-
-        if (result == -XEN_ERESTART)
-            break;
-        if (result)
-            return result;
-        if (v->domain->is_shut_down)
-            return 0;
-        if (done + 1 < count && hypercall_preempt_vcpu(v)) {
-            done++;
-            break;
-        }
-    }
-    if (done == count)
-        return 0;
-    call->arg[0] = guest_item_va(list, done, sizeof(struct multicall_entry));
-    call->arg[1] = count - done;
-    return -XEN_ERESTART;
 }

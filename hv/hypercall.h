@@ -2,7 +2,8 @@
 /*
  * The hypercall table: one entry per number with name and privilege. Arguments are in registers as
  * the PV64 ABI has them (rax number; rdi, rsi, rdx, r10, r8, r9); a handler returns the result for
- * rax.
+ * rax. arch's system-call entry calls the handlers that the domain may call (domain.hypercalls);
+ * for it `call` is the guest's registers themselves: a handler changes it only to be continued.
  *
  * A long hypercall is preemptible: it checks hypercall_preempt() between steps, stores its progress
  * in call->arg[] and returns -XEN_ERESTART; the caller's registers (or its multicall entry) are set
@@ -35,20 +36,6 @@ extern const struct hypercall_entry hypercall_table[HYPERCALL_COUNT];
 uint64_t hypercall_allowed(bool privileged);
 long hypercall_refused(struct vcpu *v, uint64_t nr); /* why it is not among them: -ENOSYS, -EPERM */
 
-/* Runs one call. arch's system-call entry (arch/x86/syscall.c) calls hypercall_started() and then
- * this, and sets the result, or, for -XEN_ERESTART, the instruction pointer back to the call.
- * `call` may be the guest's registers themselves: a handler changes it only to be continued. */
-static inline long hypercall_run(struct vcpu *v, struct hypercall *call)
-{
-    if (call->nr >= HYPERCALL_COUNT || !(v->domain->hypercalls >> call->nr & 1))
-        return hypercall_refused(v, call->nr);
-    return hypercall_table[call->nr].fn(v, call);
-}
-static inline void hypercall_started(struct vcpu *v)
-{
-    v->hypercall_since = 0;
-    v->count.hypercalls++;
-}
 /* Has this pCPU spent its budget inside the hypervisor, or is somebody waiting? */
 bool hypercall_preempt(void);
 bool hypercall_preempt_vcpu(struct vcpu *v); /* the running one */
@@ -82,7 +69,7 @@ DECLARE_HYPERCALL(vcpu_op);
 /* hv/version.c */
 DECLARE_HYPERCALL(xen_version);
 DECLARE_HYPERCALL(vm_assist);
-/* hv/hypercall.c */
+/* arch/x86/multicall.c */
 DECLARE_HYPERCALL(multicall);
 /* hv/console.c */
 DECLARE_HYPERCALL(console_io);

@@ -6,12 +6,14 @@
  * Requests are copied in chunks before the paging lock is taken: reading guest memory may fault,
  * and the fault takes that lock.
  */
-#include "hv/hypercall.h"
+#include "hv/mmu.h"
 
+#include <stddef.h>
 #include <xen/xen.h>
 #include <xen/errno.h>
 #include "hv/arch.h"
 #include "hv/domain.h"
+#include "hv/hypercall.h"
 #include "hv/log.h"
 #include "hv/vcpu.h"
 #include "mm/guest.h"
@@ -160,7 +162,7 @@ static long update_single(struct vcpu *v, uint64_t va)
     struct mmu_update u;
     long err;
 
-    if (guest_read_struct(&u, va))
+    if (!arch_read_2((uint64_t *)&u, va))
         return refuse(d, -XEN_EFAULT, "mmu_update request at %lx", va);
     paging_lock(d->paging);
     err = shadow_update_one(d->paging, &u) ? 0 : update_own(d, &u);
@@ -306,20 +308,20 @@ long hypercall_update_va_mapping_otherdomain(struct vcpu *v, struct hypercall *c
 
 /* ---- mmuext_op ---- */
 
-static long new_root(struct vcpu *v, gfn_t gfn, bool user)
+/* A root without a shadow, or one that is loaded after another was freed. Releases the lock. */
+static __attribute__((noinline)) long find_new_root(struct vcpu *v, gfn_t gfn, bool user)
 {
     struct paging *p = v->domain->paging;
     bool loaded = true;
     long err;
 
-    paging_lock(p);
     if (user)
         err = shadow_set_user_root(p, &v->paging, gfn);
     else
         err = shadow_set_kernel_root(p, &v->paging, gfn);
     if (!err && !user)
         loaded = arch_root_load(v);
-    else if (!err)
+    else if (!err && arch_keeps_translations)
         arch_user_root_set(v);
     paging_unlock(p);
     if (!loaded)
@@ -327,6 +329,34 @@ static long new_root(struct vcpu *v, gfn_t gfn, bool user)
     else if (!err && !user)
         arch_root_changed(v);
     return err ? refuse(v->domain, err, "root table %lx", gfn.n) : 0;
+}
+
+static long set_user_base(struct vcpu *v, gfn_t gfn)
+{
+    struct paging *p = v->domain->paging;
+
+    paging_lock(p);
+    if (!shadow_switch_user(p, &v->paging, gfn))
+        return find_new_root(v, gfn, true);
+    if (arch_keeps_translations)
+        arch_user_root_set(v);
+    paging_unlock(p);
+    return 0;
+}
+
+long mmu_set_kernel_base(struct vcpu *v, gfn_t gfn)
+{
+    struct paging *p = v->domain->paging;
+    maddr_t root;
+
+    paging_lock(p);
+    root = shadow_switch_kernel(p, &v->paging, gfn);
+    if (!root)
+        return find_new_root(v, gfn, false);
+    arch_root_switch(v, root);
+    paging_unlock(p);
+    arch_root_changed(v);
+    return 0;
 }
 
 static long pin(struct domain *d, gfn_t gfn, unsigned level)
@@ -396,7 +426,8 @@ static long extended_op(struct vcpu *v, struct domain *d, const struct mmuext_op
     case MMUEXT_NEW_USER_BASEPTR:
         if (!own)
             return refuse(v->domain, -XEN_EPERM, "root table of another domain");
-        return new_root(v, gfn_of(op->arg1.mfn), op->cmd == MMUEXT_NEW_USER_BASEPTR);
+        return op->cmd == MMUEXT_NEW_BASEPTR ? mmu_set_kernel_base(v, gfn_of(op->arg1.mfn))
+                                             : set_user_base(v, gfn_of(op->arg1.mfn));
     case MMUEXT_TLB_FLUSH_LOCAL ... MMUEXT_INVLPG_ALL:
         return own ? flush_op(v, op) : -XEN_EPERM;
     case MMUEXT_FLUSH_CACHE:
@@ -449,15 +480,26 @@ static __attribute__((noinline)) long extended_many(struct vcpu *v, struct hyper
     return err;
 }
 
+/* One operation at va, whose command and first argument are there already. */
+static __attribute__((noinline)) long extended_one(struct vcpu *v, uint64_t va,
+                                                   struct mmuext_op *op)
+{
+    if (!arch_read_words((uint64_t *)&op->arg2, va + offsetof(struct mmuext_op, arg2), 1))
+        return refuse(v->domain, -XEN_EFAULT, "mmuext_op at %lx", va);
+    return extended_op(v, v->domain, op);
+}
+
 long hypercall_mmuext_op(struct vcpu *v, struct hypercall *call)
 {
     struct mmuext_op op;
 
     if (!is_single(call))
         return extended_many(v, call);
-    if (guest_read_struct(&op, call->arg[0]))
+    if (!arch_read_2((uint64_t *)&op, call->arg[0]))
         return refuse(v->domain, -XEN_EFAULT, "mmuext_op at %lx", call->arg[0]);
-    if (op.cmd == MMUEXT_NEW_BASEPTR || op.cmd == MMUEXT_NEW_USER_BASEPTR)
-        return new_root(v, gfn_of(op.arg1.mfn), op.cmd == MMUEXT_NEW_USER_BASEPTR);
-    return extended_op(v, v->domain, &op);
+    if (op.cmd == MMUEXT_NEW_BASEPTR)
+        return mmu_set_kernel_base(v, gfn_of(op.arg1.mfn));
+    if (op.cmd == MMUEXT_NEW_USER_BASEPTR)
+        return set_user_base(v, gfn_of(op.arg1.mfn));
+    return extended_one(v, call->arg[0], &op);
 }

@@ -166,6 +166,14 @@ static inline maddr_t shadow_root_cached(const struct paging_vcpu *pv)
 {
     return pv->root[pv->user_mode];
 }
+/*
+ * Most switches: the new root has a shadow (the user's need not), and the one before stays a table.
+ * Nothing is done
+ * otherwise (0, false): ask shadow_set_*(). Of the running vCPU; the kernel's new root is to be
+ * loaded before the paging lock is released, for the one before may be freed then.
+ */
+maddr_t shadow_switch_kernel(struct paging *p, struct paging_vcpu *pv, gfn_t gfn);
+bool shadow_switch_user(struct paging *p, struct paging_vcpu *pv, gfn_t gfn);
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv,
                             gfn_t gfn); /* -EINVAL: not own RAM */
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn); /* gfn 0: none */

@@ -345,23 +345,41 @@ static void note_roots(struct paging_vcpu *pv)
     pv->walked[0].region = pv->walked[1].region = ~0UL;
 }
 
-/*
- * Most switches: the new root has a shadow, and the one before stays a table. Does the same as
- * set_root(); NULL: ask that.
- */
-static inline struct shadow *exchange_root(const struct paging *p, gfn_t *root, struct shadow **top,
-                                           gfn_t gfn)
+maddr_t shadow_switch_kernel(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
 {
     const struct gfn_record *r = p2m_record(p, gfn.n);
-    struct shadow *s = record_is_ram(r) ? r->shadows : NULL, *old = *top;
+    struct shadow *s = record_is_ram(r) ? r->shadows : NULL, *old = pv->kernel_top;
 
-    if (!s || s->level != LEVELS || !old || (!old->live && old->users == 1) || gfn.n == 0)
-        return NULL;
-    s->users++;
-    old->users--;
-    *top = s;
-    *root = gfn;
-    return s;
+    if (!s || s->level != LEVELS || !pv->root[0]) /* gfn 0 is never a root */
+        return 0;
+    if (!old->live && old->users == 2) /* as this root, and as the one that is loaded */
+        return 0;
+    s->users += 2;
+    old->users -= 2;
+    pv->kernel_top = pv->loaded = s;
+    pv->kernel_root = gfn;
+    pv->root[0] = mfn_to_maddr(s->mfn);
+    pv->walked[0].region = ~0UL;
+    return pv->root[0];
+}
+
+bool shadow_switch_user(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
+{
+    const struct gfn_record *r = p2m_record(p, gfn.n);
+    struct shadow *s, *old = pv->user_top;
+
+    if (!record_is_ram(r) || gfn.n == 0 || (old && !old->live && old->users == 1))
+        return false;
+    s = record_shadow(r, LEVELS);
+    if (s)
+        s->users++;
+    if (old)
+        old->users--;
+    pv->user_top = s;
+    pv->user_root = gfn;
+    pv->root[1] = s && pv->root[0] ? mfn_to_maddr(s->mfn) : 0;
+    pv->walked[1].region = ~0UL;
+    return true;
 }
 
 static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t gfn)
@@ -380,26 +398,19 @@ static long set_root(struct paging *p, gfn_t *root, struct shadow **top, gfn_t g
 
 long shadow_set_kernel_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
 {
-    long err = 0;
+    long err;
 
     if (gfn.n == 0) /* memory, but never a root */
         return -XEN_EINVAL;
-    if (!exchange_root(p, &pv->kernel_root, &pv->kernel_top, gfn))
-        err = set_root(p, &pv->kernel_root, &pv->kernel_top, gfn);
+    err = set_root(p, &pv->kernel_root, &pv->kernel_top, gfn);
     note_roots(pv);
     return err;
 }
 
 long shadow_set_user_root(struct paging *p, struct paging_vcpu *pv, gfn_t gfn)
 {
-    struct shadow *s = exchange_root(p, &pv->user_root, &pv->user_top, gfn);
     long err = 0;
 
-    if (s) {
-        pv->root[1] = pv->root[0] ? mfn_to_maddr(s->mfn) : 0;
-        pv->walked[1].region = ~0UL;
-        return 0;
-    }
     if (gfn.n == 0) {
         shadow_put_root(p, &pv->user_top);
         pv->user_root = gfn;

@@ -29,6 +29,7 @@
 #define XCR0_WANTED 0xe7UL
 
 struct cpu_features cpu;
+bool arch_keeps_translations;
 
 static void detect_extended(void)
 {
@@ -74,6 +75,21 @@ static void detect_pcid(void)
         log_printf(LOG_WARN, "pcid=on: this processor has no PCIDs\n");
 }
 
+/*
+ * Makes the NOPs around accesses to the guest what they stand for: NOP [rax] CLAC, NOP [rcx] STAC.
+ * The image is still mapped writable; CPUID serializes, as SDM vol. 3, 8.1.3 asks for.
+ */
+static void patch_smap_sites(void)
+{
+    extern uint8_t *const smap_start[], *const smap_end[];
+
+    for (uint8_t *const *site = smap_start; site < smap_end; site++) {
+        (*site)[2] = (*site)[2] ? 0xcb : 0xca;
+        (*site)[1] = 0x01;
+    }
+    x86_cpuid(0, 0);
+}
+
 void cpu_detect(void)
 {
     struct x86_cpuid r = x86_cpuid(0, 0);
@@ -96,8 +112,11 @@ void cpu_detect(void)
         cpu.fsgsbase = r.b & L7B_FSGSBASE;
         cpu.smep = r.b & L7B_SMEP;
         cpu.smap = r.b & L7B_SMAP;
+        if (cpu.smap)
+            patch_smap_sites();
     }
     detect_pcid();
+    arch_keeps_translations = cpu.pcid;
     detect_extended();
     detect_fpu();
 }

@@ -211,7 +211,7 @@ static inline bool read_iret_frame(struct iret_frame *f, uint64_t va)
 {
     if (!x86_guest_range(va, sizeof *f))
         return false;
-    x86_access_begin(sizeof *f);
+    x86_access_begin();
     x86_get_guest(f->rax, va, fault);
     x86_get_guest(f->r11, va + 8, fault);
     x86_get_guest(f->rcx, va + 16, fault);
@@ -260,5 +260,5 @@ long hypercall_iret(struct vcpu *v, struct hypercall *call)
             x86_toggle_mode(v);
     }
     r->vector = VECTOR_NONE; /* last: a crash is told with all registers (arch_vcpu_dump()) */
-    return 0;
+    return -XEN_ERESTART;    /* rax is in the frame, too: hypercall_finish() */
 }

@@ -14,6 +14,7 @@
 #include "arch/x86/desc.h"
 #include "hv/arch.h"
 #include "hv/log.h"
+#include "hv/mmu.h"
 
 #define CR4_GUEST_MAY_SET (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 
@@ -47,8 +48,6 @@ static bool read_cr(struct vcpu *v, unsigned cr, uint64_t *value)
 
 static bool write_cr(struct vcpu *v, unsigned cr, uint64_t value)
 {
-    long err;
-
     switch (cr) {
     case 0: /* only TS is the guest's to change */
         v->arch.cr0_ts = value & CR0_TS;
@@ -58,14 +57,7 @@ static bool write_cr(struct vcpu *v, unsigned cr, uint64_t value)
         v->info->arch.cr2 = value;
         return true;
     case 3:
-        paging_lock(v->domain->paging);
-        err = shadow_set_kernel_root(v->domain->paging, &v->paging, gfn_of(value >> PAGE_SHIFT));
-        paging_unlock(v->domain->paging);
-        if (err)
-            return false;
-        x86_load_root(v);
-        arch_root_changed(v);
-        return true;
+        return !mmu_set_kernel_base(v, gfn_of(value >> PAGE_SHIFT));
     case 4: /* the rest reads back as it was */
         v->arch.cr4 = (v->arch.cr4 & ~CR4_GUEST_MAY_SET) | (value & CR4_GUEST_MAY_SET);
         return true;

@@ -170,14 +170,15 @@ syscall_entry:
         mov     %rsp, %r11
         xor     %r11w, %r11w            /* the pCPU's area */
         mov     PCPU(CURRENT)(%r11), %rdi
+        movl    $ACCESS_RETRIES, PCPU(ACCESS_RETRIES)(%r11)
         mov     PCPU(GUEST_RSP)(%r11), %rdx
         mov     %rdx, REGS_RSP(%rsp)
         cmpb    $0, VCPU_KERNEL_MODE(%rdi)
         je      syscall_of_user
-        incq    VCPU_HYPERCALLS(%rdi)   /* hypercall_started() */
+        incq    VCPU_HYPERCALLS(%rdi)
         movq    $0, VCPU_HYPERCALL_SINCE(%rdi)
         mov     VCPU_DOMAIN(%rdi), %rdx
-        cmp     $63, %rax               /* hypercall_run() */
+        cmp     $63, %rax               /* HYPERCALL_COUNT - 1 */
         ja      hypercall_not_allowed
         bt      %rax, DOMAIN_HYPERCALLS(%rdx)
         jnc     hypercall_not_allowed
@@ -194,8 +195,6 @@ hypercall_done:
         jne     hypercall_slow_exit
         cmpb    $0, INFO_PENDING(%rdx)  /* an event, to be delivered or not */
         jne     hypercall_slow_exit
-        cmpl    $VECTOR_HYPERCALL, REGS_VECTOR(%rsp)
-        jne     hypercall_slow_exit     /* IRET: it leaves through another frame */
         cmp     $-HYPERCALL_RESTART, %rax
         je      hypercall_slow_exit
         mov     REGS_RIP(%rsp), %rcx

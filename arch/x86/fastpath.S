@@ -39,10 +39,10 @@
         EXTABLE 9b, iret_slow
         .endm
 
-        .macro  FAST_ENTRY name, begin, end
+        .text
         .balign 64
-        .globl  \name
-\name:
+        .globl  syscall_fast_entry
+syscall_fast_entry:
         cmp     $23, %rax               /* __HYPERVISOR_iret; its rax, rcx and r11 are free */
         jne     syscall_entry
         push    %r11
@@ -60,7 +60,7 @@
         jb      iret_slow               /* lower half, or our own part */
         mov     PCPU(GUEST_RSP)(%rcx), %rax
         movl    $ACCESS_RETRIES, PCPU(ACCESS_RETRIES)(%rcx)
-        \begin
+        USER_ACCESS_BEGIN
         PUSH_FROM_GUEST FRAME_SS
         PUSH_FROM_GUEST FRAME_RSP
         PUSH_FROM_GUEST FRAME_RFLAGS
@@ -72,19 +72,12 @@
         PUSH_FROM_GUEST FRAME_RCX
         PUSH_FROM_GUEST FRAME_R11
         PUSH_FROM_GUEST FRAME_RAX
-        \end
+        USER_ACCESS_END
         jmp     iret_read
 1:      pushq   (%rsp)                  /* VGCF_in_syscall: as SYSRET leaves them, rcx from rip */
         pushq   24(%rsp)                /* r11 from rflags */
         PUSH_FROM_GUEST FRAME_RAX
-        \end
-        jmp     iret_read
-        .endm
-
-        .text
-        FAST_ENTRY syscall_fast_entry
-        FAST_ENTRY syscall_fast_entry_smap, stac, clac
-
+        USER_ACCESS_END
 iret_read:
         mov     VCPU_INFO(%r11), %rax
         btl     $9, OUR_RFLAGS(%rsp)    /* IF: does it want events? */

@@ -19,7 +19,9 @@
 #define PCPU_ACCESS_RETRIES  56
 #define PCPU_RESCHED         60
 
-#define ACCESS_RETRIES 128 /* see x86_access_begin() */
+/* Faults that accesses to the guest may have while the hypervisor is entered once (uaccess.h): as
+ * many as a hypercall's time allows. */
+#define ACCESS_RETRIES 1024
 
 #ifndef __ASSEMBLER__
 
@@ -52,7 +54,7 @@ struct pcpu {
     struct vcpu *current;
     uint64_t root;           /* the machine address in CR3 */
     uint64_t *tlb_noted;     /* where this pCPU notes its flushes (mm/tlb.h) */
-    unsigned access_retries; /* faults that the access under way may still have (uaccess.h) */
+    unsigned access_retries; /* faults that accesses to the guest may still have (uaccess.h) */
     volatile bool resched;   /* arch_request_resched(): written by others, cleared here */
     volatile bool in_panic;  /* this pCPU is printing its last words */
 

@@ -32,8 +32,8 @@
 extern const char syscall_stub[];
 extern const char trampoline_start[], trampoline_end[], trampoline_gdt_base[], trampoline_far[],
     trampoline_root_address[], trampoline_stack[], trampoline_entry[];
-void syscall_entry(void), syscall32_entry(void);              /* entry.S */
-void syscall_fast_entry(void), syscall_fast_entry_smap(void); /* fastpath.S */
+void syscall_entry(void), syscall32_entry(void); /* entry.S */
+void syscall_fast_entry(void);                   /* fastpath.S */
 
 static uint64_t online; /* atomic: bit per pCPU */
 static unsigned online_count;
@@ -94,7 +94,7 @@ long pcpu_area_create(unsigned id, uint32_t apic_id)
     p->syscall_entry = syscall_entry;
     /* The fast path loads roots without PCIDs. */
     if (!cpu.pcid && (!boot_option("fastpath", off, sizeof off) || strcmp(off, "off") != 0))
-        p->syscall_entry = cpu.smap ? syscall_fast_entry_smap : syscall_fast_entry;
+        p->syscall_entry = syscall_fast_entry;
     p->tlb_noted = &tlb_pcpu[id].noted;
     p->root = x86_idle_root();
     p->syscall32_entry = syscall32_entry;

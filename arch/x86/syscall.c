@@ -53,15 +53,16 @@ bool hypercall_finish(struct regs *r, long result)
     struct pcpu *p = this_pcpu();
     struct vcpu *v = p->current;
 
-    if (result == -XEN_ERESTART) {
-        /* The guest executes it again, with what is left to do. */
-        r->rip -= SYSCALL_BYTES;
-        r->rcx = r->rip;
-    } else if (r->vector == VECTOR_HYPERCALL) { /* IRET loaded rax from its frame */
-        r->rax = (uint64_t)result;
+    if (r->vector == VECTOR_HYPERCALL) { /* or IRET has replaced it */
+        r->vector = VECTOR_SYSCALL;      /* the frame is complete */
+        if (result == -XEN_ERESTART) {
+            /* The guest executes it again, with what is left to do. */
+            r->rip -= SYSCALL_BYTES;
+            r->rcx = r->rip;
+        } else {
+            r->rax = (uint64_t)result;
+        }
     }
-    if (r->vector == VECTOR_HYPERCALL)
-        r->vector = VECTOR_SYSCALL; /* the frame is complete */
     if (v->arch.dump_due) {
         v->arch.dump_due = false;
         arch_vcpu_dump(v);
@@ -89,6 +90,7 @@ void syscall32_dispatch(struct regs *r)
     struct pcpu *p = this_pcpu();
 
     r->rsp = p->guest_rsp;
+    p->access_retries = ACCESS_RETRIES;
     x86_inject_syscall(p->current, true);
     if (!x86_guest_exit_idle(p, p->current))
         x86_guest_exit();

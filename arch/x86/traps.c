@@ -81,8 +81,9 @@ static bool copy_fault_retry(const struct regs *r, uint64_t va)
     struct fault_info info;
     struct paging *p;
 
-    if (!v || !x86_guest_address(va) || !this_pcpu()->access_retries--)
+    if (!v || !x86_guest_address(va) || !this_pcpu()->access_retries)
         return false;
+    this_pcpu()->access_retries--;
     p = v->domain->paging;
     switch (shadow_fault(p, &v->paging, va, (uint32_t)r->error & ~PF_USER, &info)) {
     case FAULT_RETRY:
@@ -182,6 +183,7 @@ void page_fault_dispatch(struct regs *r)
         own_exception(r);
         return;
     }
+    p->access_retries = ACCESS_RETRIES;
     guest_page_fault(v, r);
     if (!x86_guest_exit_idle(p, v))
         x86_guest_exit();
@@ -232,6 +234,7 @@ void trap_dispatch(struct regs *r)
         return;
     }
     v = p->current;
+    p->access_retries = ACCESS_RETRIES;
     if (r->vector < 32)
         guest_exception(v, r);
     else if (r->vector != VECTOR_NONE)

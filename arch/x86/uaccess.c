@@ -37,7 +37,9 @@ static size_t copy_bytes(void *dst, const void *src, size_t bytes)
 
 bool arch_guest_range(uint64_t va, size_t bytes)
 {
-    return !bytes || x86_guest_range(va, bytes);
+    uint64_t last;
+
+    return !bytes || (x86_guest_range(va, bytes) && !__builtin_add_overflow(va, bytes - 1, &last));
 }
 
 size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
@@ -46,7 +48,7 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
 
     if (!bytes || !x86_guest_range(va, bytes))
         return bytes;
-    x86_access_begin(bytes);
+    x86_access_begin();
     left = copy(dst, (const void *)va, bytes);
     x86_access_end();
     return left;
@@ -56,7 +58,7 @@ bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
 {
     if (!x86_guest_range(va, words * sizeof *dst))
         return false;
-    x86_access_begin(words * sizeof *dst);
+    x86_access_begin();
     __asm__ volatile("1: rep movsq\n2:\n" X86_EXTABLE("1b", "2b")
                      : "+c"(words), "+D"(dst), "+S"(va)
                      :
@@ -65,12 +67,13 @@ bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
     return !words;
 }
 
-bool arch_put_word(uint64_t va, uint64_t value)
+bool arch_read_2(uint64_t dst[2], uint64_t va)
 {
-    if (va % 8 || !x86_guest_range(va, 8))
-        return !arch_copy_to_guest(va, &value, 8);
-    x86_access_begin(8);
-    x86_put_guest(value, va, fault);
+    if (!x86_guest_range(va, 2 * sizeof *dst))
+        return false;
+    x86_access_begin();
+    x86_get_guest(dst[0], va, fault);
+    x86_get_guest(dst[1], va + 8, fault);
     x86_access_end();
     return true;
 fault:
@@ -84,7 +87,7 @@ size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 
     if (!bytes || !x86_guest_range(va, bytes))
         return bytes;
-    x86_access_begin(bytes);
+    x86_access_begin();
     left = va % 8 ? copy_bytes((void *)va, src, bytes) : copy((void *)va, src, bytes);
     x86_access_end();
     return left;

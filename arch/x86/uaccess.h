@@ -7,7 +7,7 @@
  *
  *      if (!x86_guest_range(va, 16))
  *          goto fault;
- *      x86_access_begin(16);
+ *      x86_access_begin();
  *      x86_get_guest(a, va, fault);
  *      x86_get_guest(b, va + 8, fault);
  *      x86_access_end();
@@ -27,24 +27,20 @@
  * hole's end upwards and around. */
 #define GUEST_ADDRESSES (0x800000000000UL - LAYOUT_HOLE_END)
 
-/* May all of these bytes, at least one, be the guest's? */
+/* May all of these bytes, at least one, be the guest's? Beyond the last address comes the first:
+ * nothing but the guest's lies there either. */
 static inline bool x86_guest_range(uint64_t va, size_t bytes)
 {
-    uint64_t last;
-
-    return bytes <= GUEST_ADDRESSES && va - LAYOUT_HOLE_END <= GUEST_ADDRESSES - bytes &&
-           !__builtin_add_overflow(va, bytes - 1, &last);
+    return bytes <= GUEST_ADDRESSES && va - LAYOUT_HOLE_END <= GUEST_ADDRESSES - bytes;
 }
 
 /*
- * Faults of an access, and one more for each byte: a page needs one for each level, for A, D and
- * protection. A guest whose other vCPUs take the entries away as fast as they come gets -EFAULT; it
- * must not keep this pCPU here, with interrupts off.
+ * A page needs a fault for each level, and for A, D and protection. A guest whose other vCPUs take
+ * the entries away as fast as they come gets -EFAULT after ACCESS_RETRIES of them since it came
+ * here; it must not keep this pCPU, with interrupts off.
  */
-
-static inline void x86_access_begin(size_t bytes)
+static inline void x86_access_begin(void)
 {
-    this_pcpu()->access_retries = ACCESS_RETRIES + (unsigned)bytes;
     x86_user_access_begin();
 }
 

@@ -185,6 +185,7 @@ void arch_vcpu_load(struct vcpu *next)
     if (!next)
         return;
     p->current = next;
+    p->access_retries = ACCESS_RETRIES;
     *x86_guest_regs() = next->arch.regs;
     __atomic_or_fetch(paging_pcpus_of(next->domain->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
     x86_load_root(next);
@@ -197,20 +198,32 @@ void arch_vcpu_load(struct vcpu *next)
     publish_runstate(next);
 }
 
-/* `stamp`: with PCIDs, translations of this root flushed later than that may be kept. */
-static inline void load_cr3(maddr_t root, uint64_t stamp)
+/* `stamp`: translations of this root that were flushed later than that may be kept. */
+static __attribute__((noinline)) void load_cr3_pcid(maddr_t root, uint64_t stamp)
+{
+    struct pcpu *p = this_pcpu();
+
+    p->root = root;
+    x86_write_cr3(pcid_load(&p->pcid, root, stamp, tlb_flush_begin()));
+}
+
+static inline void load_cr3(maddr_t root)
 {
     struct pcpu *p = this_pcpu();
     uint64_t began =
         tlb_flush_begin(); /* before: what is unmapped from now on may be cached again */
 
     p->root = root;
-    if (cpu.pcid) {
-        x86_write_cr3(pcid_load(&p->pcid, root, stamp, began));
-        return;
-    }
     x86_write_cr3(root);
-    tlb_flush_end(p->id, began); /* fastpath.S does the same */
+    __atomic_store_n(p->tlb_noted, began, __ATOMIC_RELEASE); /* tlb_flush_end() */
+}
+
+void arch_root_switch(struct vcpu *v, maddr_t root)
+{
+    if (cpu.pcid) /* a new base pointer shows what was changed before, as it does without PCIDs */
+        load_cr3_pcid(root, shadow_removal_stamp(v->domain->paging));
+    else
+        load_cr3(root);
 }
 
 bool arch_root_load(struct vcpu *v)
@@ -222,8 +235,7 @@ bool arch_root_load(struct vcpu *v)
         x86_load_idle_root();
         return false;
     }
-    /* A new base pointer shows what was changed before, as it does without PCIDs. */
-    load_cr3(mfn_to_maddr(root), cpu.pcid ? shadow_removal_stamp(p) : 0);
+    arch_root_switch(v, mfn_to_maddr(root));
     return true;
 }
 
@@ -243,17 +255,18 @@ void x86_load_root(struct vcpu *v)
 {
     maddr_t root = shadow_root_cached(&v->paging);
 
-    if (root)
-        load_cr3(root, 0);
-    else
+    if (!root)
         find_root(v);
+    else if (cpu.pcid)
+        load_cr3_pcid(root, 0);
+    else
+        load_cr3(root);
 }
 
 void arch_user_root_set(struct vcpu *v)
 {
-    if (cpu.pcid)
-        pcid_forget_older(&this_pcpu()->pcid, v->paging.root[1],
-                          shadow_removal_stamp(v->domain->paging));
+    pcid_forget_older(&this_pcpu()->pcid, v->paging.root[1],
+                      shadow_removal_stamp(v->domain->paging));
 }
 
 /* The LDT's address may be mapped to something else in the new tables. */

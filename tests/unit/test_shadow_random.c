@@ -449,6 +449,21 @@ static void op_access(void)
         repair(vcpu, va);
 }
 
+/* As the hypercalls do it: the quick way first, mostly. */
+static long set_kernel_root(struct paging *p, struct paging_vcpu *v, gfn_t gfn)
+{
+    if (!v->user_mode && !one_in(4) && shadow_switch_kernel(p, v, gfn))
+        return 0;
+    return shadow_set_kernel_root(p, v, gfn);
+}
+
+static long set_user_root(struct paging *p, struct paging_vcpu *v, gfn_t gfn)
+{
+    if (!one_in(4) && shadow_switch_user(p, v, gfn))
+        return 0;
+    return shadow_set_user_root(p, v, gfn);
+}
+
 static void switch_root(unsigned vcpu)
 {
     struct paging_vcpu *v = &w.v[vcpu];
@@ -460,11 +475,11 @@ static void switch_root(unsigned vcpu)
     paging_lock(p);
     memory = p2m_is_memory(p, gfn_of(gfn));
     if (one_in(2)) {
-        rc = shadow_set_kernel_root(p, v, gfn_of(gfn));
+        rc = set_kernel_root(p, v, gfn_of(gfn));
         assert_int_equal(rc == 0, memory && gfn != 0);
     } else {
         gfn = one_in(8) ? 0 : gfn;
-        rc = shadow_set_user_root(p, v, gfn_of(gfn));
+        rc = set_user_root(p, v, gfn_of(gfn));
         assert_int_equal(rc == 0, gfn == 0 || memory);
     }
     paging_unlock(p);
