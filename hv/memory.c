@@ -160,16 +160,9 @@ static long physmap_op(struct vcpu *v, unsigned op, uint64_t arg)
     return refuse(v->domain, rc, "memory_op %u is for translated guests", op);
 }
 
-long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
+static __attribute__((noinline)) long other_op(struct vcpu *v, unsigned op, uint64_t arg)
 {
-    unsigned op = call->arg[0] & MEMOP_CMD_MASK;
-    uint64_t arg = call->arg[1];
-
     switch (op) {
-    case XENMEM_increase_reservation:
-    case XENMEM_decrease_reservation:
-    case XENMEM_populate_physmap:
-        return reservation_op(v, call);
     case XENMEM_exchange:
         return exchange_op(v, arg);
     case XENMEM_claim_pages:
@@ -197,4 +190,15 @@ long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
     default:
         return refuse(v->domain, -XEN_ENOSYS, "memory_op %u", op);
     }
+}
+
+/* Balloon drivers come here page by page. */
+long hypercall_memory_op(struct vcpu *v, struct hypercall *call)
+{
+    unsigned op = call->arg[0] & MEMOP_CMD_MASK;
+
+    if (op == XENMEM_increase_reservation || op == XENMEM_decrease_reservation ||
+        op == XENMEM_populate_physmap)
+        return reservation_op(v, call);
+    return other_op(v, op, call->arg[1]);
 }

@@ -57,10 +57,9 @@ static long put_block(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, ui
 
     paging_lock(d->paging);
     for (i = 0; i < 1UL << order; i++) {
-        rc = p2m_add_ram(d->paging, gfn_of(gfn.n + i), mfn_of(mfn.n + i));
+        rc = p2m_add_ram_as(d->paging, gfn_of(gfn.n + i), mfn_of(mfn.n + i), pfn + i);
         if (rc)
             break;
-        m2p_set(d->paging, gfn_of(gfn.n + i), pfn + i);
     }
     paging_unlock(d->paging);
     for (; i < 1UL << order; i++)
@@ -124,25 +123,69 @@ static long populate_locked(struct domain *d, unsigned order, uint64_t pfn, gfn_
     return reservation_fill(d, order, pfn, gfn);
 }
 
+/* A frame for one gfn more, and the gfn. Paging lock held. */
+static mfn_t take_page(struct domain *d, gfn_t *gfn)
+{
+    mfn_t mfn = INVALID_MFN;
+
+    if (p2m_ram_count(d->paging) >= d->max_pages)
+        return mfn;
+    if (!d->privileged) {
+        *gfn = p2m_lowest_hole(d->paging, 0);
+        if (!gfn_valid(*gfn))
+            return mfn;
+    }
+    mfn = frame_alloc_spare(d->id);
+    if (!mfn_valid(mfn))
+        mfn = frame_alloc(0, d->id, FRAME_ALLOC_ZERO);
+    if (d->privileged)
+        *gfn = gfn_of(mfn.n);
+    return mfn;
+}
+
+/* One page, as a balloon driver asks for it: the same as populate_locked(), with the paging lock
+ * taken once. */
+static long populate_page(struct domain *d, uint64_t pfn, gfn_t *gfn)
+{
+    long rc = -XEN_ENOMEM;
+    mfn_t mfn;
+
+    if (d->dying)
+        return -XEN_EINVAL;
+    paging_lock(d->paging);
+    mfn = take_page(d, gfn);
+    if (mfn_valid(mfn)) {
+        rc = p2m_add_ram_as(d->paging, *gfn, mfn, pfn);
+        if (rc)
+            frame_put(frame_of(mfn));
+    }
+    paging_unlock(d->paging);
+    return rc ? refuse(d, rc, "one page more; its limit is %lu", d->max_pages) : 0;
+}
+
 /* One extent for the domain; pfns of increase_reservation are unknown: the machine-to-phys entry is
  * invalid. */
 static long populate_one(const struct extents *e, uint64_t i, bool has_pfn)
 {
     struct domain *d = e->target;
+    uint64_t va = guest_item_va(e->list, i, sizeof(xen_pfn_t));
     xen_pfn_t pfn = ~0UL;
     gfn_t gfn;
     long rc;
 
-    if (has_pfn && guest_read_item(&pfn, e->list, i))
+    if (has_pfn && guest_read_struct(&pfn, va))
         return -XEN_EFAULT;
     spin_lock(&d->lock);
-    rc = populate_locked(d, e->order, pfn, &gfn);
+    if (e->order)
+        rc = populate_locked(d, e->order, pfn, &gfn);
+    else
+        rc = populate_page(d, pfn, &gfn);
     spin_unlock(&d->lock);
     if (rc)
         return rc;
 
     pfn = gfn.n;
-    if (e->list && guest_write_item(&pfn, e->list, i)) {
+    if (e->list && guest_write(va, &pfn, sizeof pfn)) {
         /* Nobody would know of it. */
         spin_lock(&d->lock);
         reservation_take_back(d, gfn, e->order);
@@ -167,11 +210,11 @@ static long remove_one(const struct extents *e, uint64_t i)
 
         paging_lock(d->paging);
         rc = d->dying ? -XEN_EINVAL : p2m_remove_ram(d->paging, gfn, &mfn);
-        if (!rc)
-            m2p_set(d->paging, gfn, ~0UL);
         paging_unlock(d->paging);
-        if (!rc)
+        if (!rc && e->order)
             frame_put(frame_of(mfn));
+        else if (!rc)
+            frame_put_spare(frame_of(mfn));
     }
     spin_unlock(&d->lock);
     return rc;
@@ -218,6 +261,10 @@ long reservation_op(struct vcpu *v, struct hypercall *call)
     if (!e.list && op != XENMEM_increase_reservation)
         return refuse(v->domain, rc, "memory_op %u without a list", op);
 
+    if (r.domid == DOMID_SELF) { /* lives as long as its vCPU is here */
+        e.target = v->domain;
+        return run(&e, call, op, done);
+    }
     e.target = domain_get_for(v->domain, r.domid);
     if (!e.target)
         return refuse(v->domain, rc, "memory_op %u: no domain %u", op, r.domid);

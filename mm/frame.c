@@ -136,6 +136,101 @@ static struct frame *take_block(unsigned order)
     return f;
 }
 
+/* ---- spares ---- */
+
+#define SPARES 16
+
+static struct spares {
+    struct spinlock lock;
+    unsigned count;
+    struct frame *frame[SPARES]; /* without references, but still their owners' */
+} __attribute__((aligned(64)))
+spares[PCPU_MAX] = {[0 ... PCPU_MAX - 1] = {.lock = SPINLOCK_INIT(LOCK_FRAME)}};
+
+static void release(struct frame *f, unsigned order);
+
+static bool owner_is_domain(uint16_t owner)
+{
+    return owner < DOMID_FIRST_RESERVED;
+}
+
+/* Keeps f; false: there are enough. */
+static bool keep_spare(struct frame *f)
+{
+    struct spares *s = &spares[arch_pcpu_id()];
+    bool room;
+
+    spin_lock(&s->lock);
+    room = s->count < SPARES;
+    if (room)
+        s->frame[s->count++] = f;
+    spin_unlock(&s->lock);
+    return room;
+}
+
+/* Those of one owner, or (DOMID_INVALID) all, become free blocks; their number. */
+static unsigned release_spares(uint16_t owner)
+{
+    unsigned released = 0;
+
+    for (unsigned pcpu = 0; pcpu < PCPU_MAX; pcpu++) {
+        struct spares *s = &spares[pcpu];
+        struct frame *gone[SPARES];
+        unsigned kept = 0, n = 0;
+
+        if (!__atomic_load_n(&s->count, __ATOMIC_RELAXED))
+            continue;
+        spin_lock(&s->lock);
+        for (unsigned i = 0; i < s->count; i++)
+            if (owner == DOMID_INVALID || s->frame[i]->owner == owner)
+                gone[n++] = s->frame[i];
+            else
+                s->frame[kept++] = s->frame[i];
+        __atomic_store_n(&s->count, kept, __ATOMIC_RELAXED);
+        spin_unlock(&s->lock);
+        for (unsigned i = 0; i < n; i++)
+            release(gone[i], 0);
+        released += n;
+    }
+    return released;
+}
+
+void frame_put_spare(struct frame *f)
+{
+    uint32_t before = __atomic_fetch_sub(&f->refs, 1, __ATOMIC_ACQ_REL);
+
+    ASSERT(before != 0);
+    if (before != 1)
+        return;
+    ASSERT(f->writers == 0);
+    if (f->stamp || !keep_spare(f)) /* a stamp: somebody else may have it cached still */
+        release(f, 0);
+}
+
+/* What the domain's own vCPUs have cached of it is no worse than of any frame that it unmaps and
+ * maps again: who must know, asks for p->removed_stamp (shadow_flush_removed()). */
+mfn_t frame_alloc_spare(uint16_t owner)
+{
+    struct spares *s = &spares[arch_pcpu_id()];
+    struct frame *f = NULL;
+
+    spin_lock(&s->lock);
+    if (s->count && s->frame[s->count - 1]->owner == owner)
+        f = s->frame[--s->count];
+    spin_unlock(&s->lock);
+    if (!f)
+        return INVALID_MFN;
+    f->gfn_hint = 0;
+    f->order = 0;
+    __atomic_store_n(&f->refs, 1, __ATOMIC_RELEASE); /* pairs with frame_get */
+    return frame_mfn(f);
+}
+
+void frame_forget_spares(uint16_t owner)
+{
+    release_spares(owner);
+}
+
 /* ---- public ---- */
 
 /* Frames [n, end), none of them known yet, become free blocks as large as alignment allows. */
@@ -174,9 +269,19 @@ void frame_add_range(maddr_t start, maddr_t end)
     spin_unlock(&frames.lock);
 }
 
-static bool owner_is_domain(uint16_t owner)
+/* A block that is nobody's any more, or NULL. */
+static struct frame *claim_block(unsigned order, uint16_t owner)
 {
-    return owner < DOMID_FIRST_RESERVED;
+    struct frame *f;
+
+    spin_lock(&frames.lock);
+    f = take_block(order);
+    if (f) {
+        frames.free -= 1UL << order;
+        f->owner = owner; /* from now on free_buddy() does not take it for free */
+    }
+    spin_unlock(&frames.lock);
+    return f;
 }
 
 mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
@@ -184,14 +289,10 @@ mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
     if (order >= ORDERS)
         return INVALID_MFN;
     uint64_t count = 1UL << order;
+    struct frame *f = claim_block(order, owner);
 
-    spin_lock(&frames.lock);
-    struct frame *f = take_block(order);
-    if (f) {
-        frames.free -= count;
-        f->owner = owner; /* from now on free_buddy() does not take it for free */
-    }
-    spin_unlock(&frames.lock);
+    if (!f && release_spares(DOMID_INVALID))
+        f = claim_block(order, owner);
     if (!f)
         return INVALID_MFN;
 
@@ -283,7 +384,11 @@ void frame_put(struct frame *f)
 
 uint64_t frame_free_count(void)
 {
-    return __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
+    uint64_t free = __atomic_load_n(&frames.free, __ATOMIC_RELAXED);
+
+    for (unsigned pcpu = 0; pcpu < PCPU_MAX; pcpu++)
+        free += __atomic_load_n(&spares[pcpu].count, __ATOMIC_RELAXED);
+    return free;
 }
 
 uint64_t frame_total_count(void)

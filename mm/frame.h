@@ -19,7 +19,8 @@
 
 struct frame {
     uint32_t refs;     /* atomic; 0 = free */
-    uint16_t owner;    /* domid; DOMID_XEN for the hypervisor, DOMID_INVALID when free */
+    uint16_t owner;    /* domid; DOMID_XEN for the hypervisor, DOMID_INVALID when free (but a spare
+                          keeps its own) */
     uint8_t order;     /* of the block that it heads while free or allocated as a block */
     uint8_t flags;     /* FRAME_* */
     uint64_t stamp;    /* TLB clock when the last mapping went (S3) */
@@ -49,6 +50,16 @@ mfn_t frame_alloc(unsigned order, uint16_t owner, unsigned flags);
 void frame_free(
     mfn_t mfn,
     unsigned order); /* the hypervisor's own block, from frame_alloc(.., DOMID_XEN, ..) */
+
+/*
+ * A living domain gives a frame of its own back and may soon take one again: frame_put(), but if it
+ * was the last reference, and no other domain had the frame mapped, it waits as a spare of this
+ * pCPU for frame_alloc_spare(), with its content, neither scrubbed nor flushed from TLBs. Spares
+ * count as free, and are given to anybody if memory is short; a domain that ends forgets its own.
+ */
+void frame_put_spare(struct frame *f);
+mfn_t frame_alloc_spare(uint16_t owner); /* INVALID_MFN: there is none; ask frame_alloc() */
+void frame_forget_spares(uint16_t owner);
 
 struct frame *frame_of(mfn_t mfn); /* NULL: not RAM */
 mfn_t frame_mfn(const struct frame *f);

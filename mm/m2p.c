@@ -62,31 +62,44 @@ static mfn_t descend(mfn_t table, unsigned slot, unsigned level)
     return next;
 }
 
-/* The page with the entry, made if absent; INVALID_MFN: no memory. */
-static mfn_t find_page(struct paging *p, uint64_t gfn)
+/* Makes the page with the entry the one written last; it is made if absent. -ENOMEM */
+static long find_page(struct paging *p, uint64_t gfn)
 {
     mfn_t at = p->m2p_l3;
 
     for (unsigned level = 3; level >= 1 && mfn_valid(at); level--)
         at = descend(at, index_of(gfn, level), level);
-    return at;
+    if (!mfn_valid(at))
+        return -XEN_ENOMEM;
+    p->m2p_page = at;
+    p->m2p_last = gfn / ENTRIES_PER_PAGE;
+    return 0;
+}
+
+static void write_entry(const struct paging *p, uint64_t gfn, uint64_t pfn)
+{
+    uint64_t *page = frame_map(p->m2p_page);
+
+    __atomic_store_n(&page[gfn % ENTRIES_PER_PAGE], pfn, __ATOMIC_RELAXED);
+    frame_unmap(page);
+}
+
+static __attribute__((noinline)) long set_elsewhere(struct paging *p, uint64_t gfn, uint64_t pfn)
+{
+    long err = mfn_valid(p->m2p_l3) ? find_page(p, gfn) : -XEN_EINVAL;
+
+    if (!err)
+        write_entry(p, gfn, pfn);
+    return err;
 }
 
 long m2p_set(struct paging *p, gfn_t gfn, uint64_t pfn)
 {
-    if (gfn.n >= p->m2p_entries || !mfn_valid(p->m2p_l3))
+    if (gfn.n >= p->m2p_entries)
         return -XEN_EINVAL;
-    if (p->m2p_last != gfn.n / ENTRIES_PER_PAGE) { /* neighbours are often set together */
-        mfn_t page = find_page(p, gfn.n);
-
-        if (!mfn_valid(page))
-            return -XEN_ENOMEM;
-        p->m2p_page = page;
-        p->m2p_last = gfn.n / ENTRIES_PER_PAGE;
-    }
-    uint64_t *page = frame_map(p->m2p_page);
-    __atomic_store_n(&page[gfn.n % ENTRIES_PER_PAGE], pfn, __ATOMIC_RELAXED);
-    frame_unmap(page);
+    if (p->m2p_last != gfn.n / ENTRIES_PER_PAGE) /* neighbours are often set together */
+        return set_elsewhere(p, gfn.n, pfn);
+    write_entry(p, gfn.n, pfn);
     return 0;
 }
 

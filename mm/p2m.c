@@ -94,46 +94,60 @@ struct p2m_ref p2m_lookup(struct paging *p, gfn_t gfn)
 
 /* ---- the domain's own memory ---- */
 
-static long add_memory(struct paging *p, gfn_t gfn, mfn_t mfn, enum p2m_type type)
+/* The record of a gfn that may become memory, and is none yet. */
+static long empty_record(struct paging *p, gfn_t gfn, struct gfn_record **record)
 {
-    struct gfn_record **chunk, *r;
-    long err;
+    struct gfn_record **chunk;
 
-    if (gfn.n >= p2m_max_gfn(p) || gfn.n >= p->ram_limit || !frame_of(mfn) || p->dying)
-        return -XEN_EINVAL;
-    if ((p->flags & PAGING_DIRECT) && gfn.n != mfn.n)
+    if (gfn.n >= p->ram_limit || (!(p->flags & PAGING_DIRECT) && gfn.n >= p->max_frames))
         return -XEN_EINVAL;
     chunk = &p->ram[gfn.n >> CHUNK_BITS];
     if (!*chunk)
         *chunk = heap_calloc(CHUNK_RECORDS, sizeof **chunk);
     if (!*chunk)
         return -XEN_ENOMEM;
-    r = &(*chunk)[gfn.n % CHUNK_RECORDS];
-    if (record_type(r) != P2M_HOLE)
-        return -XEN_EEXIST;
-    err = log_reserve(p, gfn);
+    *record = &(*chunk)[gfn.n % CHUNK_RECORDS];
+    return record_type(*record) == P2M_HOLE ? 0 : -XEN_EEXIST;
+}
+
+static inline long add_memory(struct paging *p, gfn_t gfn, mfn_t mfn, enum p2m_type type,
+                              uint64_t pfn)
+{
+    struct frame *f = frame_of(mfn);
+    struct gfn_record *r;
+    long err;
+
+    if (!f || p->dying || ((p->flags & PAGING_DIRECT) && gfn.n != mfn.n))
+        return -XEN_EINVAL;
+    err = empty_record(p, gfn, &r);
+    if (!err && p->log.state != LOG_OFF)
+        err = log_reserve(p, gfn);
     if (!err)
-        err = m2p_set(p, gfn, gfn.n);
+        err = m2p_set(p, gfn, pfn);
     if (err)
         return err;
     r->word = mfn_to_maddr(mfn) | type;
     p->ram_count++;
-    log_mark_gfn(p, gfn);
+    if (type == P2M_RAM)
+        f->gfn_hint = (uint32_t)gfn.n;
+    if (p->log.state != LOG_OFF)
+        log_mark_gfn(p, gfn);
     return 0;
+}
+
+long p2m_add_ram_as(struct paging *p, gfn_t gfn, mfn_t mfn, uint64_t pfn)
+{
+    return add_memory(p, gfn, mfn, P2M_RAM, pfn);
 }
 
 long p2m_add_ram(struct paging *p, gfn_t gfn, mfn_t mfn)
 {
-    long err = add_memory(p, gfn, mfn, P2M_RAM);
-
-    if (!err)
-        frame_of(mfn)->gfn_hint = (uint32_t)gfn.n;
-    return err;
+    return p2m_add_ram_as(p, gfn, mfn, gfn.n);
 }
 
 long p2m_add_shared(struct paging *p, gfn_t gfn, mfn_t mfn)
 {
-    return add_memory(p, gfn, mfn, P2M_SHARED);
+    return add_memory(p, gfn, mfn, P2M_SHARED, gfn.n);
 }
 
 long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn)

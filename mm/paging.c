@@ -143,6 +143,8 @@ long paging_teardown(struct paging *p)
     }
     long rc = p->teardown_phase == TEARDOWN_DONE ? 0 : -XEN_ERESTART;
     paging_unlock(p);
+    if (!rc)
+        frame_forget_spares(p->domid);
     return rc;
 }
 

@@ -118,8 +118,10 @@ struct p2m_ref p2m_lookup(struct paging *p, gfn_t gfn);
 long p2m_add_ram(
     struct paging *p, gfn_t gfn,
     mfn_t mfn); /* takes over one reference; sets m2p[gfn] = gfn; -ENOMEM, -EEXIST, -EINVAL */
-/* Takes the RAM gfn out: every shadow mapping of it goes, its own shadows too; TLBs are covered by
- * the frame's stamp. *mfn is then the caller's to frame_put(). -EINVAL: no RAM there. */
+long p2m_add_ram_as(struct paging *p, gfn_t gfn, mfn_t mfn, uint64_t pfn); /* m2p[gfn] = pfn */
+/* Takes the RAM gfn out: every shadow mapping of it goes, its own shadows too, m2p[gfn] is nothing;
+ * TLBs are covered by the frame's stamp, or, if it comes back as a spare, by p->removed_stamp. *mfn
+ * is then the caller's to frame_put(). -EINVAL: no RAM there. */
 long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn);
 /* RAM that is nobody's business just now: not mapped by any shadow, no page table that anything
  * leads to, not lent or held. */
