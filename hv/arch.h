@@ -61,7 +61,6 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes);
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes);
 /* The same for whole words, quickly; false: fault. */
 bool arch_read_words(uint64_t *dst, uint64_t va, size_t words);
-bool arch_read_2(uint64_t dst[2], uint64_t va);
 
 /* ---- vCPUs (arch/x86/vcpu.c) ---- */
 struct vcpu_guest_context;

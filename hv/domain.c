@@ -307,6 +307,7 @@ static void __attribute__((noreturn)) machine_end(unsigned reason)
 
 void domain_shutdown(struct domain *d, unsigned reason)
 {
+    struct vcpu *v = current_vcpu();
     bool first;
 
     if (d == dom0)
@@ -323,6 +324,8 @@ void domain_shutdown(struct domain *d, unsigned reason)
     spin_unlock(&d->lock);
     if (!first)
         return;
+    if (v && v->domain == d)
+        v->hypercall_since = 1; /* long ago: what it is doing goes no further */
     console_flush(d);
     evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 }

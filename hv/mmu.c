@@ -154,21 +154,33 @@ static long update_list(struct vcpu *v, struct domain *owner, uint64_t list, uns
     return 0;
 }
 
-/* One request of its own, and nobody asks how many were done: half of all calls of a Linux guest.
- */
-static long update_single(struct vcpu *v, uint64_t va)
+/* One that shadow_update_one() leaves. Releases the lock. */
+static __attribute__((noinline)) long update_own_alone(struct vcpu *v, uint64_t ptr, uint64_t val)
 {
+    const struct mmu_update u = {.ptr = ptr, .val = val};
     struct domain *d = v->domain;
-    struct mmu_update u;
-    long err;
+    long err = update_own(d, &u);
 
-    if (!arch_read_2((uint64_t *)&u, va))
-        return refuse(d, -XEN_EFAULT, "mmu_update request at %lx", va);
-    paging_lock(d->paging);
-    err = shadow_update_one(d->paging, &u) ? 0 : update_own(d, &u);
     paging_unlock(d->paging);
     v->count.updates += !err;
     return err;
+}
+
+/* One request of its own, and nobody asks how many were done: half of all calls of a Linux guest.
+ */
+static inline long update_single(struct vcpu *v, uint64_t va)
+{
+    struct paging *p = v->domain->paging;
+    uint64_t u[2]; /* struct mmu_update: ptr, val */
+
+    if (!arch_read_2(u, va))
+        return refuse(v->domain, -XEN_EFAULT, "mmu_update request at %lx", va);
+    paging_lock(p);
+    if (!shadow_update_one(p, u[0], u[1]))
+        return update_own_alone(v, u[0], u[1]);
+    paging_unlock(p);
+    v->count.updates++;
+    return 0;
 }
 
 /* The arguments of mmu_update and mmuext_op in their simplest form. */

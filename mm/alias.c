@@ -142,6 +142,7 @@ long shadow_update_foreign(struct paging *p, gfn_t table, unsigned offset, uint6
         return -XEN_ENOMEM;
     p2m_record(p, alias.n)->slot = slot_identity(table, slot);
     r->aliases++;
+    tables_changed(p);
     r->marks |= 1U << 1;
     entry = (flags_bits & ~PTE_ADDR) | alias.n << PAGE_SHIFT;
     log_write(p, r, table);

@@ -35,6 +35,14 @@ static struct {
     } list[ORDERS];
 } frames = {.lock = SPINLOCK_INIT(LOCK_FRAME)};
 
+#define SPARES 16
+
+static struct spares {
+    struct spinlock lock;
+    unsigned count;
+    struct frame *frame[SPARES]; /* without references, but still their owners' */
+} __attribute__((aligned(64))) spares[PCPU_MAX];
+
 void frame_table_init(void *table, uint64_t count)
 {
     memset(table, 0, count * sizeof(struct frame));
@@ -42,6 +50,8 @@ void frame_table_init(void *table, uint64_t count)
     frames.table_frames = count;
     frames.free = frames.total = 0;
     memset(frames.list, 0, sizeof frames.list);
+    for (unsigned pcpu = 0; pcpu < PCPU_MAX; pcpu++)
+        spares[pcpu] = (struct spares){.lock = SPINLOCK_INIT(LOCK_FRAME)};
 }
 
 struct frame *frame_of(mfn_t mfn)
@@ -137,15 +147,6 @@ static struct frame *take_block(unsigned order)
 }
 
 /* ---- spares ---- */
-
-#define SPARES 16
-
-static struct spares {
-    struct spinlock lock;
-    unsigned count;
-    struct frame *frame[SPARES]; /* without references, but still their owners' */
-} __attribute__((aligned(64)))
-spares[PCPU_MAX] = {[0 ... PCPU_MAX - 1] = {.lock = SPINLOCK_INIT(LOCK_FRAME)}};
 
 static void release(struct frame *f, unsigned order);
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <xen/errno.h>
 
+#include "arch/x86/words.h"
 #include "hv/arch.h"
 
 /* 0 or -XEN_EFAULT; nothing is promised about dst after a failure. */

@@ -116,6 +116,7 @@ static bool protect(struct paging *p, struct gfn_record *r, uint64_t *stamp)
         *stamp = put;
     rmap_write_protect(p, r);
     r->word |= GFN_LOGGED;
+    tables_changed(p);
     return true;
 }
 

@@ -165,6 +165,7 @@ long p2m_remove_ram(struct paging *p, gfn_t gfn, mfn_t *mfn)
         frame_stamp(frame_of(*mfn));
     r->word = 0;
     r->marks = 0;
+    tables_changed(p);
     log_mark_gfn(p, gfn);
     m2p_set(p, gfn, M2P_NONE); /* its page exists: no error */
     p->ram_count--;

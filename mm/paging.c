@@ -37,6 +37,7 @@ struct paging *paging_create(uint16_t domid, uint64_t max_frames, unsigned flags
     p->flags = flags;
     p->m2p_l3 = INVALID_MFN;
     p->epoch = 1;
+    tables_changed(p);
     if (p2m_init(p, max_frames) || m2p_init(p, p2m_max_gfn(p)) || pool_init(p, pool_pages)) {
         free_parts(p);
         return NULL;

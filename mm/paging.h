@@ -193,7 +193,7 @@ long shadow_update(struct paging *p, gfn_t table, unsigned offset, uint64_t entr
  */
 struct mmu_update;
 unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count);
-bool shadow_update_one(struct paging *p, const struct mmu_update *u); /* the same for one */
+bool shadow_update_one(struct paging *p, uint64_t ptr, uint64_t val); /* the same for one */
 /* shadow_update() of the L1 entry that maps va in the tables at pv's kernel root; -EINVAL if there
  * is no L1. */
 long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry);

@@ -167,6 +167,15 @@ struct paging {
 
     uint64_t epoch; /* counts links between shadows that were cut or changed; from 1 */
 
+    /* The table of level 1 that was updated last (mm/shadow_update.c): it is followed at that level
+     * alone, in plain memory with nothing to note. tables_changed() forgets it. */
+    struct {
+        uint64_t gfn; /* ~0: none */
+        struct shadow *l1;
+        uint64_t *table; /* of l1 */
+        uint64_t *guest; /* its content */
+    } last;
+
     /* Was an entry removed or narrowed since removed_stamp was taken? (shadow_flush_*) */
     bool removed;
     uint64_t removed_stamp;
@@ -228,6 +237,13 @@ static inline struct shadow *entry_shadow(const struct paging *p, const uint64_t
     mfn_t mfn = mfn_of((uint64_t)((const char *)e - arch_ram) >> PAGE_SHIFT);
 
     return &p->shadow[frame_of(mfn)->gfn_hint];
+}
+
+/* Something about a frame as a table changed: which shadows follow it, aliases in it, what it is
+ * pinned as, where it is, whether a write to it is to be noted. */
+static inline void tables_changed(struct paging *p)
+{
+    p->last.gfn = ~0UL;
 }
 
 static inline unsigned va_slot(vaddr_t va, unsigned level)

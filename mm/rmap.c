@@ -5,7 +5,7 @@
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target)
 {
-    rmap_set(p, s, slot, leaf, target);
+    rmap_set(p, s, &s->table[slot], leaf, target);
 }
 
 void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
@@ -39,7 +39,7 @@ void rmap_empty(struct paging *p, struct shadow *s)
         if (!old || slot_is_holes(s->level, slot))
             continue;
         if (s->level == 1) {
-            rmap_extract(p, s, slot, old);
+            rmap_extract(p, s, &s->table[slot], old);
         } else {
             rmap_set_child(p, s, slot, NULL, 0);
         }

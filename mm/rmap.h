@@ -89,19 +89,19 @@ static RMAP_INLINE void rmap_leave(struct paging *p, uint64_t *e, uint64_t old)
 }
 
 /* An empty leaf becomes present. */
-static inline void rmap_insert(struct shadow *s, unsigned slot, uint64_t leaf,
+static inline void rmap_insert(struct shadow *s, uint64_t *e, uint64_t leaf,
                                struct gfn_record *target)
 {
-    rmap_join(&s->table[slot], leaf, target);
+    rmap_join(e, leaf, target);
     s->used++;
 }
 
 /* A present leaf becomes empty. */
-static inline void rmap_extract(struct paging *p, struct shadow *s, unsigned slot, uint64_t old)
+static inline void rmap_extract(struct paging *p, struct shadow *s, uint64_t *e, uint64_t old)
 {
-    rmap_leave(p, &s->table[slot], old);
+    rmap_leave(p, e, old);
     s->used--;
-    rmap_entry_write(&s->table[slot], 0);
+    rmap_entry_write(e, 0);
 }
 
 /* Does the guest lose something that a TLB may still hold? */
@@ -125,17 +125,17 @@ static inline void rmap_change(struct paging *p, uint64_t *e, uint64_t leaf,
     rmap_entry_write(e, leaf);
 }
 
-/* Makes the leaf (0: none) for `target` (NULL with MMIO or none). */
-static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
+/* Makes the entry e of s the leaf (0: none) for `target` (NULL with MMIO or none). */
+static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, uint64_t *e, uint64_t leaf,
                                  struct gfn_record *target)
 {
-    uint64_t *e = &s->table[slot], old = *e;
+    uint64_t old = *e;
 
     if (!old) {
         if (leaf)
-            rmap_insert(s, slot, leaf, target);
+            rmap_insert(s, e, leaf, target);
     } else if (!leaf) {
-        rmap_extract(p, s, slot, old);
+        rmap_extract(p, s, e, old);
     } else if (*entry_record(e) == target) {
         rmap_change(p, e, leaf, target);
     } else {

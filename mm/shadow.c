@@ -110,6 +110,8 @@ static void follow_upper(struct paging *p, struct shadow *s, unsigned slot, uint
     if ((entry & PTE_P) && !(s->level < LEVELS && (entry & PTE_PSE))) {
         struct gfn_record *target = p2m_record(p, entry_gfn(entry));
         if (record_is_ram(target)) {
+            if (!(target->marks & 1U << (s->level - 1)))
+                tables_changed(p);
             target->marks |= (uint8_t)(1U << (s->level - 1));
             child = record_shadow(target, s->level - 1);
         }
@@ -200,7 +202,7 @@ static void fill_leaves(struct paging *p, struct shadow *s, const uint64_t *gues
             continue;
         target = p2m_record(p, entry_gfn(entry));
         if (record_is_plain(target))
-            rmap_insert(s, slot, rmap_leaf_of_memory(target, entry), target);
+            rmap_insert(s, &s->table[slot], rmap_leaf_of_memory(target, entry), target);
         else
             follow_leaf(p, s, slot, entry);
     }
@@ -252,6 +254,7 @@ struct shadow *shadow_get(struct paging *p, gfn_t gfn, struct gfn_record *r, uns
             "a page table is mapped writable by another domain, or registered with the hypervisor";
         return NULL;
     }
+    tables_changed(p);
     s->live = true;
     r->live++;
     r->marks |= (uint8_t)(1U << level);
@@ -264,6 +267,7 @@ void shadow_release(struct paging *p, struct shadow *s)
     rmap_empty(p, s);
     rmap_unhook(p, s);
     if (s->live) {
+        tables_changed(p);
         s->live = false;
         s->record->live--;
     }
@@ -304,8 +308,10 @@ void shadow_pin(struct paging *p, gfn_t table, unsigned level)
 {
     struct gfn_record *r = p2m_record(p, table.n);
 
-    if (record_is_memory(r) && level >= 1 && level <= LEVELS)
+    if (record_is_memory(r) && level >= 1 && level <= LEVELS) {
         r->marks |= (uint8_t)(1U << level | MARK_PINNED);
+        tables_changed(p);
+    }
 }
 
 void shadow_unpin(struct paging *p, gfn_t table)

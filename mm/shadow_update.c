@@ -67,18 +67,31 @@ static void demote(struct paging *p, uint64_t entry)
 /* ---- most updates of most guests ---- */
 
 /*
- * The shadow of a record that is a followed table of level 1 and nothing else, in memory with
- * nothing to note; NULL.
+ * Makes the table the one updated last, if it is followed at level 1 and nothing else, in memory
+ * with nothing to note; false: it is not.
  */
-static inline struct shadow *only_l1(const struct gfn_record *r)
+static __attribute__((noinline)) bool find_table(struct paging *p, uint64_t gfn)
 {
-    struct shadow *s = r->shadows;
+    const struct gfn_record *r = p2m_record(p, gfn);
+    struct shadow *s;
 
     if (!record_is_plain(r) || r->live != 1 || r->aliases)
-        return NULL;
+        return false;
+    s = r->shadows;
     if (s->level != 1 || !s->live) /* an emptied root may stand before it */
-        return NULL;
-    return (r->marks & MARK_PINNED) && (r->marks & ~(MARK_PINNED | LEVEL_BIT(1))) ? NULL : s;
+        return false;
+    if ((r->marks & MARK_PINNED) && (r->marks & ~(MARK_PINNED | LEVEL_BIT(1))))
+        return false;
+    p->last.gfn = gfn;
+    p->last.l1 = s;
+    p->last.table = s->table;
+    p->last.guest = frame_map(record_mfn(r));
+    return true;
+}
+
+static inline bool is_last_table(struct paging *p, uint64_t gfn)
+{
+    return p->last.gfn == gfn || find_table(p, gfn);
 }
 
 /*
@@ -86,9 +99,7 @@ static inline struct shadow *only_l1(const struct gfn_record *r)
  * can be wrong with it and nothing else changes by it. Does the same as the rest of shadow_update()
  * in a fraction of its instructions; false: not such an entry, nothing done.
  */
-static inline __attribute__((always_inline)) bool update_plain_leaf(struct paging *p,
-                                                                    struct shadow *s,
-                                                                    uint64_t *guest, unsigned slot,
+static inline __attribute__((always_inline)) bool update_plain_leaf(struct paging *p, unsigned slot,
                                                                     uint64_t entry)
 {
     struct gfn_record *target = NULL;
@@ -101,67 +112,58 @@ static inline __attribute__((always_inline)) bool update_plain_leaf(struct pagin
         if (entry & PTE_A)
             leaf = rmap_leaf_unprotected(target, entry);
     }
-    __atomic_store_n(&guest[slot], entry, __ATOMIC_RELAXED);
-    rmap_set(p, s, slot, leaf, target);
+    __atomic_store_n(&p->last.guest[slot], entry, __ATOMIC_RELAXED);
+    rmap_set(p, p->last.l1, &p->last.table[slot], leaf, target);
     return true;
 }
 
 /* The same out of line, for loops. */
-static __attribute__((noinline)) bool update_plain_leaf_of_many(struct paging *p, struct shadow *s,
-                                                                uint64_t *guest, unsigned slot,
+static __attribute__((noinline)) bool update_plain_leaf_of_many(struct paging *p, unsigned slot,
                                                                 uint64_t entry)
 {
-    return update_plain_leaf(p, s, guest, slot, entry);
+    return update_plain_leaf(p, slot, entry);
 }
 
-static inline unsigned slot_of(const struct mmu_update *u)
+static inline unsigned slot_of(uint64_t ptr)
 {
-    return u->ptr / sizeof(uint64_t) % SLOTS;
+    return ptr / sizeof(uint64_t) % SLOTS;
 }
 
-/* The entry that a request asks for; false: it is no such request. */
-static inline bool requested(const struct mmu_update *u, const uint64_t *guest, uint64_t *entry)
+/* Adds to the entry what the last table's old one has, if the request wants that; false: it is no
+ * such request. */
+static inline bool requested(const struct paging *p, uint64_t ptr, uint64_t *entry)
 {
-    *entry = u->val;
-    if (u->ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD)
-        *entry |= guest[slot_of(u)] & (PTE_A | PTE_D);
-    return u->ptr % 8 == MMU_NORMAL_PT_UPDATE || u->ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD;
+    if (ptr % 8 == MMU_NORMAL_PT_UPDATE)
+        return true;
+    *entry |= p->last.guest[slot_of(ptr)] & (PTE_A | PTE_D);
+    return ptr % 8 == MMU_PT_UPDATE_PRESERVE_AD;
 }
 
 unsigned shadow_update_plain(struct paging *p, const struct mmu_update *u, unsigned count)
 {
-    struct shadow *s = NULL;
-    uint64_t table = ~0UL, *guest = NULL, entry;
     unsigned i;
 
     for (i = 0; i < count; i++) {
-        if (!guest ||
-            u[i].ptr >> PAGE_SHIFT != table) { /* consecutive ones are often of one table */
-            struct gfn_record *r = p2m_record(p, u[i].ptr >> PAGE_SHIFT);
+        uint64_t entry = u[i].val;
 
-            table = u[i].ptr >> PAGE_SHIFT;
-            s = r ? only_l1(r) : NULL;
-            if (!s)
-                break;
-            guest = frame_map(record_mfn(r));
-        }
-        if (!requested(&u[i], guest, &entry) ||
-            !update_plain_leaf_of_many(p, s, guest, slot_of(&u[i]), entry))
+        if (!is_last_table(p, u[i].ptr >> PAGE_SHIFT) || !requested(p, u[i].ptr, &entry) ||
+            !update_plain_leaf_of_many(p, slot_of(u[i].ptr), entry))
             break;
     }
     return i;
 }
 
-bool shadow_update_one(struct paging *p, const struct mmu_update *u)
+static __attribute__((noinline)) bool update_one_elsewhere(struct paging *p, uint64_t ptr,
+                                                           uint64_t val)
 {
-    struct gfn_record *r = p2m_record(p, u->ptr >> PAGE_SHIFT);
-    struct shadow *s = r ? only_l1(r) : NULL;
-    uint64_t *guest, entry;
+    return find_table(p, ptr >> PAGE_SHIFT) && shadow_update_one(p, ptr, val);
+}
 
-    if (!s)
-        return false;
-    guest = frame_map(record_mfn(r));
-    return requested(u, guest, &entry) && update_plain_leaf(p, s, guest, slot_of(u), entry);
+bool shadow_update_one(struct paging *p, uint64_t ptr, uint64_t val)
+{
+    if (p->last.gfn != ptr >> PAGE_SHIFT)
+        return update_one_elsewhere(p, ptr, val); /* a jump: this function needs no stack frame */
+    return requested(p, ptr, &val) && update_plain_leaf(p, slot_of(ptr), val);
 }
 
 long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint64_t entry)
@@ -172,8 +174,7 @@ long shadow_update_va(struct paging *p, struct paging_vcpu *pv, vaddr_t va, uint
     long err;
 
     /* Where the shadow is present the guest's tables are. */
-    if (s && only_l1(s->record) == s &&
-        update_plain_leaf(p, s, frame_map(record_mfn(s->record)), va_slot(va, 1), entry))
+    if (s && is_last_table(p, s->gfn.n) && update_plain_leaf(p, va_slot(va, 1), entry))
         return 0;
     err = shadow_find_l1(p, pv, va, &table, &offset);
     return err ? err : shadow_update(p, table, offset, entry, 0);

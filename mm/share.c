@@ -44,6 +44,7 @@ static long take_copy(struct paging *p, struct gfn_record *r, gfn_t gfn, struct 
 
     rmap_remove_all(p, r);
     r->word = mfn_to_maddr(own) | P2M_RAM | log_flag(p, gfn);
+    tables_changed(p);
     shadow_flush_removed(p);
     frame_stamp(f);
     frame_put(f);
@@ -88,6 +89,7 @@ static long give_up(struct paging *p, struct gfn_record *r)
         f); /* who had it lent for reading may have it cached, and it may change hands now */
     f->owner = DOMID_COW;
     r->word = (r->word & PTE_ADDR) | P2M_SHARED;
+    tables_changed(p);
     return 0;
 }
 

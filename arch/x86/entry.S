@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ways into the hypervisor and out of it. Assembly only moves registers: each way in builds a struct regs
- * (arch/x86/public.h), calls one C function, and undoes the frame.
+ * The ways into the hypervisor and out of it. Assembly moves registers: each way in builds a struct regs
+ * (arch/x86/public.h), calls one C function, and undoes the frame. Only hypercalls are dispatched here.
  *
  *   high   ss
  *          rsp
@@ -199,10 +199,8 @@ hypercall_done:
         je      hypercall_slow_exit
         mov     REGS_RIP(%rsp), %rcx
         mov     REGS_RFLAGS(%rsp), %r11
-        mov     %rcx, %rdx
-        sar     $47, %rdx
-        inc     %rdx
-        jnz     hypercall_slow_exit     /* lower half */
+        test    %rcx, %rcx
+        jns     hypercall_slow_exit     /* lower half, or just behind it: what SYSCALL left there is else canonical */
         test    $RFLAGS_TF | RFLAGS_RF, %r11d
         jnz     hypercall_slow_exit
         add     $REGS_RDI, %rsp

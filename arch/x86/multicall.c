@@ -54,7 +54,8 @@ static __attribute__((noinline)) long refused(struct vcpu *v, uint64_t nr)
     return hypercall_refused(v, nr);
 }
 
-/* Looked at after every few members, and after each one that looked itself. */
+/* Looked at after every few members, and after each one that looked itself or whose domain ended
+ * by it (domain_shutdown()). */
 #define LOOK_EVERY 8
 
 static inline bool time_is_up(struct vcpu *v, uint32_t left)
@@ -96,8 +97,6 @@ long hypercall_multicall(struct vcpu *v, struct hypercall *call)
         }
         if (!write_result(va, result))
             return refuse(v->domain, -XEN_EFAULT, "multicall result at %lx", va);
-        if (v->domain->is_shut_down)
-            return 0;
         result = -XEN_ERESTART;
         if (time_is_up(v, left)) {
             left--;

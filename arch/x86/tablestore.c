@@ -239,7 +239,6 @@ static bool let_through(struct vcpu *v, const struct fault_info *info)
 static bool store_word(struct vcpu *v, struct regs *r, const struct fault_info *info)
 {
     struct paging *p = v->domain->paging;
-    struct mmu_update u = {.ptr = info->gfn.n << PAGE_SHIFT | info->offset};
     unsigned length, reg;
     uint64_t code;
     bool done;
@@ -249,9 +248,8 @@ static bool store_word(struct vcpu *v, struct regs *r, const struct fault_info *
     length = insn_word_mov((const uint8_t *)&code, &reg);
     if (!length)
         return false;
-    u.val = *insn_gpr(r, reg);
     paging_lock(p);
-    done = shadow_update_one(p, &u);
+    done = shadow_update_one(p, info->gfn.n << PAGE_SHIFT | info->offset, *insn_gpr(r, reg));
     paging_unlock(p);
     if (done) {
         r->rflags &= ~RFLAGS_RF;

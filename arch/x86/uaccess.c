@@ -67,20 +67,6 @@ bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
     return !words;
 }
 
-bool arch_read_2(uint64_t dst[2], uint64_t va)
-{
-    if (!x86_guest_range(va, 2 * sizeof *dst))
-        return false;
-    x86_access_begin();
-    x86_get_guest(dst[0], va, fault);
-    x86_get_guest(dst[1], va + 8, fault);
-    x86_access_end();
-    return true;
-fault:
-    x86_access_end();
-    return false;
-}
-
 size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 {
     size_t left;

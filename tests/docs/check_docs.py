@@ -153,7 +153,7 @@ OPERATIONS = [
     ("1 `mmu_update`", "MMU_(?:NORMAL|PT|MACHPHYS)_", ["hv/mmu.c:update_own"]),
     ("6 `sched_op_compat`", "SCHEDOP_", ["hv/sched_calls.c:hypercall_sched_op_compat"]),
     ("7 `platform_op`", "XENPF_(?!INTERFACE)", ["hv/platform.c:hypercall_platform_op"]),
-    ("12 `memory_op`", "XENMEM_", ["hv/memory.c:hypercall_memory_op"]),
+    ("12 `memory_op`", "XENMEM_", ["hv/memory.c:hypercall_memory_op", "hv/memory.c:other_op"]),
     ("17 `xen_version`", "XENVER_", ["hv/version.c:tell", "hv/version.c:hypercall_xen_version"]),
     ("18 `console_io`", "CONSOLEIO_", ["hv/console.c:hypercall_console_io"]),
     ("20 `grant_table_op`", "GNTTABOP_", ["hv/grant.c:grant_table_op"]),

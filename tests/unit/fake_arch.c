@@ -173,11 +173,6 @@ WEAK bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
     return !arch_copy_from_guest(dst, va, words * sizeof *dst);
 }
 
-WEAK bool arch_read_2(uint64_t dst[2], uint64_t va)
-{
-    return arch_read_words(dst, va, 2);
-}
-
 WEAK enum mmio_access mmio_access(mfn_t mfn)
 {
     if (mfn.n == FAKE_MMIO)

@@ -125,6 +125,71 @@ static void test_scrubbed(void **state)
     }
 }
 
+static unsigned char first_byte(mfn_t m)
+{
+    return *(unsigned char *)frame_map(m);
+}
+
+static mfn_t written(uint16_t owner)
+{
+    mfn_t m = frame_alloc(0, owner, 0);
+
+    assert_true(mfn_valid(m));
+    memset(frame_map(m), 0x77, PAGE_SIZE);
+    return m;
+}
+
+/* A frame that its domain gave back is its own to take again, as it is, and nobody else's. */
+static void test_spares(void **state)
+{
+    mfn_t a = written(5), b = written(5), c = written(5);
+
+    (void)state;
+    frame_put_spare(frame_of(a));
+    assert_int_equal(frame_free_count(), 4096 - 2);
+    assert_false(frame_get(frame_of(a), 5));
+    assert_int_equal(frame_alloc_spare(6).n, INVALID_MFN.n);
+    assert_int_equal(frame_alloc_spare(5).n, a.n);
+    assert_int_equal(first_byte(a), 0x77);
+    assert_int_equal(frame_free_count(), 4096 - 3);
+    assert_true(frame_get(frame_of(a), 5));
+
+    frame_put_spare(frame_of(a)); /* not the last reference */
+    assert_int_equal(frame_alloc_spare(5).n, INVALID_MFN.n);
+    frame_stamp(frame_of(b)); /* another domain had it mapped */
+    frame_put_spare(frame_of(b));
+    assert_int_equal(frame_alloc_spare(5).n, INVALID_MFN.n);
+
+    frame_put_spare(frame_of(c)); /* the domain ends: another of its number gets nothing of it */
+    frame_forget_spares(5);
+    assert_int_equal(frame_alloc_spare(5).n, INVALID_MFN.n);
+    frame_put(frame_of(a));
+    assert_int_equal(frame_free_count(), 4096);
+}
+
+/* When memory is short, spares are everybody's, scrubbed; and all of it merges again. */
+static void test_spares_are_free_memory(void **state)
+{
+    mfn_t spare[40], m;
+
+    (void)state;
+    for (unsigned i = 0; i < 40; i++)
+        spare[i] = written(5);
+    for (unsigned i = 0; i < 40; i++) /* more than are kept */
+        frame_put_spare(frame_of(spare[i]));
+    assert_int_equal(frame_free_count(), 4096);
+    for (unsigned i = 0; i < 4096; i++) {
+        m = frame_alloc(0, 6, 0);
+        assert_true(mfn_valid(m));
+        assert_int_equal(first_byte(m), 0);
+    }
+    assert_int_equal(frame_alloc(0, 6, 0).n, INVALID_MFN.n);
+    assert_int_equal(frame_free_count(), 0);
+    for (unsigned i = 1; i <= 4096; i++)
+        frame_put(frame_of(mfn_of(i)));
+    assert_true(mfn_valid(frame_alloc(11, 7, 0)));
+}
+
 static void test_stamps(void **state)
 {
     (void)state;
@@ -261,6 +326,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_block_for_domain_is_single_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_references, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scrubbed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spares, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spares_are_free_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stamps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tlb_clock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tlb_waiter, setup, teardown),

@@ -204,7 +204,8 @@ static long request(uint64_t table, unsigned slot, uint64_t entry, unsigned flag
 
     u.ptr |= flags ? MMU_PT_UPDATE_PRESERVE_AD : MMU_NORMAL_PT_UPDATE;
     paging_lock(w.p);
-    if (one_in(8) || !(one_in(2) ? shadow_update_plain(w.p, &u, 1) : shadow_update_one(w.p, &u)))
+    if (one_in(8) ||
+        !(one_in(2) ? shadow_update_plain(w.p, &u, 1) : shadow_update_one(w.p, u.ptr, u.val)))
         rc = shadow_update(w.p, gfn_of(table), slot * 8, entry, flags);
     else
         plain++;

@@ -87,7 +87,7 @@ unit_options := guests/rt/options.c
 
 HOSTCC      ?= gcc
 UNIT_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
-               -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Iguests \
+               -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/fake -I. -Iguests \
                -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__ -DCONFIG_DEBUG=1
 
 # Lazy, so that it sees the lines of every makefile that was read, before or after this point.
