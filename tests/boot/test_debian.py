@@ -72,11 +72,18 @@ class Debian:
         menu(machine, "debian", "Debian GNU/Linux 12")
         machine.send("\r")
         machine.expect_exact("Linux version 6.1", 300)
-        machine.expect_exact("debian login: ", 600)
-        machine.send("root\r")
-        machine.expect_exact("Password: ", 60)
-        machine.send("penumbra\r")
-        machine.expect_exact(PROMPT, 120)
+        self.login()
+
+    def login(self):
+        self.machine.expect_exact("debian login: ", 600)
+        self.machine.send("root\r")
+        self.machine.expect_exact("Password: ", 60)
+        self.machine.send("penumbra\r")
+        self.machine.expect_exact(PROMPT, 120)
+
+    def leave(self):
+        self.machine.send("\x1d")
+        self.machine.wait_prompt()
 
     def run(self, command, timeout=120):
         """What a command prints; it must succeed."""
@@ -129,6 +136,20 @@ def check_container(guest):
     assert int(stat["nr_throttled"]) > 0, stat
 
 
+def check_reboot(guest):
+    """By domain 0: an orderly end, GRUB, and a new life, in which only the disk remembers."""
+    m = guest.machine
+    guest.run("echo once > /root/kept; echo once > /run/lost; hostname")
+    guest.leave()
+    assert not re.search(COMPLAINTS, m.run("console --log debian"))
+    first = m.domains()["debian"][1]
+    assert "Rebooting domain" in m.run("reboot -w debian", 300)
+    m.wait_until(lambda: m.domains().get("debian", ["", first])[1] != first, "its next life", 60)
+    m.send("console debian\r")
+    guest.login()
+    assert guest.run("cat /root/kept; ls /run/lost 2>/dev/null; dmesg | grep -c 'recovering journal'; true") == "once\n0\n"
+
+
 def fill_ring(machine):
     """A small Linux reads its disk with as many requests as the ring holds: domain 0's tables of mapped grants have their largest size
     from then on, and what a guest costs can be counted."""
@@ -151,8 +172,9 @@ def test_debian(boot, debian_disk, tmp_path):
     check_container(guest)
     complaints = [line for line in guest.run("dmesg", 120).splitlines() if re.search(COMPLAINTS, line)]
     assert complaints == []
-    m.send("poweroff\r")
-    m.wait_prompt(300)
+    check_reboot(guest)
+    guest.leave()
+    assert "Shutting down domain" in m.run("shutdown -w debian", 300)
     m.gone("debian")
     assert not re.search(COMPLAINTS, m.run("console --log debian"))
     assert audited(figures(m)) == before
