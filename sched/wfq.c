@@ -166,24 +166,57 @@ static void wfq_pcpu_offline(struct sched_queue *q, unsigned pcpu, uint64_t now)
     q->wfq.pcpu[pcpu].floor = 0;
 }
 
+/* s_min as it was noted last on these pCPUs. */
+static uint64_t noted_floor(const struct sched_queue *q, uint64_t pcpus)
+{
+    uint64_t floor = 0;
+
+    for (pcpus &= q->online; pcpus; pcpus &= pcpus - 1) {
+        uint64_t f = q->wfq.pcpu[__builtin_ctzl(pcpus)].floor;
+        if (f > floor)
+            floor = f;
+    }
+    return floor;
+}
+
+static bool waits(const struct sched_entity *e)
+{
+    return e->state == SCHED_QUEUED || e->state == SCHED_PARKED;
+}
+
+/* Where it waits. */
+static struct tree *tree_of(struct sched_queue *q, const struct sched_entity *e)
+{
+    return e->state == SCHED_QUEUED ? &q->wfq.queued : &q->wfq.parked;
+}
+
+/* What it is ahead of s_min stays the same time: a quantum at weight 1 would keep it waiting for
+ * minutes at weight 256. */
 static void wfq_set_weight(struct sched_queue *q, struct sched_entity *e, uint32_t weight)
 {
-    (void)q;
-    (void)weight;
+    uint64_t floor = noted_floor(q, e->affinity), most = service_of(e, SCHED_RAN_MAX), lead;
+
+    if (waits(e))
+        tree_remove(tree_of(q, e), &e->wfq.node);
+    to_present_era(&q->wfq, &e->wfq);
+    if (e->wfq.service > floor) {
+        lead = e->wfq.service - floor;
+        lead = lead > most ? most : lead; /* far from overflow */
+        e->wfq.service = floor + lead * e->weight / weight;
+    }
     e->wfq.rest = 0;
+    if (waits(e))
+        insert(tree_of(q, e), e);
 }
 
 /* Where it may run now it counts as newly come, or as having just run there for a quantum. */
 static void wfq_set_affinity(struct sched_queue *q, struct sched_entity *e, uint64_t affinity,
                              uint64_t now)
 {
-    struct tree *in = e->state == SCHED_QUEUED   ? &q->wfq.queued
-                      : e->state == SCHED_PARKED ? &q->wfq.parked
-                                                 : NULL;
     uint64_t floor = floor_of(q, affinity, now), most = floor + service_of(e, WFQ_QUANTUM_NS);
 
-    if (in)
-        tree_remove(in, &e->wfq.node);
+    if (waits(e))
+        tree_remove(tree_of(q, e), &e->wfq.node);
     if ((affinity ^ e->affinity) & q->online) {
         to_present_era(&q->wfq, &e->wfq);
         if (e->wfq.service < floor)
@@ -192,8 +225,8 @@ static void wfq_set_affinity(struct sched_queue *q, struct sched_entity *e, uint
             e->wfq.service = most;
     }
     e->affinity = affinity;
-    if (in)
-        insert(in, e);
+    if (waits(e))
+        insert(tree_of(q, e), e);
 }
 
 /* Those that are parked for the old cap are looked at again. */

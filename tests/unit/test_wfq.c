@@ -682,6 +682,33 @@ static void test_affinity_change(void **state)
     free(m);
 }
 
+/* A lead that was made at a small weight is the same time at a large one. */
+static void test_weight_change(void **state)
+{
+    struct machine *m = machine_make(1, 1);
+    struct task *a = add(m, 1, 0, 0, 0), *b = add(m, 256, 0, 0, 0), *c = add(m, 256, 0, 0, 0);
+    uint64_t t = m->now, ran = 0;
+
+    (void)state;
+    policy_wake(&m->q, &a->e, t);
+    policy_wake(&m->q, &b->e, t);
+    policy_wake(&m->q, &c->e, t);
+    while (policy_pick(&m->q, 0, t) != &a->e) { /* it has run once then, and is far ahead */
+        t += MS;
+        policy_stop(&m->q, 0, t, SCHED_STOP_QUEUE);
+    }
+    t += MS;
+    policy_stop(&m->q, 0, t, SCHED_STOP_QUEUE);
+    policy_set_weight(&m->q, &a->e, 256);
+    for (unsigned i = 0; i < 100; i++) {
+        ran += policy_pick(&m->q, 0, t) == &a->e;
+        t += MS;
+        policy_stop(&m->q, 0, t, SCHED_STOP_QUEUE);
+    }
+    assert_in_range(ran, 32, 35);
+    free(m);
+}
+
 /* s_min of a pCPU that comes back is not the one that it had: nobody who wakes is measured by it.
  */
 static void test_pcpu_comes_back(void **state)
@@ -740,6 +767,7 @@ int main(void)
         cmocka_unit_test(test_short_runs_are_charged),
         cmocka_unit_test(test_yield_lets_the_next_run),
         cmocka_unit_test(test_affinity_change),
+        cmocka_unit_test(test_weight_change),
         cmocka_unit_test(test_pcpu_comes_back),
         cmocka_unit_test(test_place_prefers),
     };
