@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 Time as guests have it: timers that are not lost, never early, and late by no more than is promised; and run states, which are the
-steal time of a guest's own statistics, against what the guest sees by itself and against the scheduler's trace. Under -icount.
+steal time of a guest's own statistics, against what the guest sees by itself and against the scheduler's trace. On one pCPU under
+-icount, where lateness means something; on two by the host's clock, for under -icount QEMU lets pCPUs take turns as it likes.
 """
 import pathlib
 import re
@@ -61,29 +62,33 @@ def start_hogs(m, count):
     m.run("unpause " + " ".join(names))
 
 
+def clock(cpus):
+    return benchlib.ICOUNT if cpus == 1 else ()
+
+
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_timers(boot, disk, cpus):
-    with boot(disk=disk, cpus=cpus, extra=benchlib.ICOUNT) as m:
+    with boot(disk=disk, cpus=cpus, extra=clock(cpus)) as m:
         m.wait_prompt(120)
         create(m, BEAT)
         for vcpus in (1, 2):
             for v in ticker(m, f"vcpus={vcpus}", f"count=3000 seed={vcpus}", alone=True):
                 assert v["timers"] == 3000 and v["early"] == 0
-                assert v["max"] <= LATE_US, v
+                assert cpus > 1 or v["max"] <= LATE_US, v
                 assert v["ran"] + v["waited"] + v["slept"] + v["offline"] == pytest.approx(v["us"], abs=30)
             end(m)
         start_hogs(m, 2 * cpus)
         for v in ticker(m, "vcpus=2", "count=400 max_us=3000"):
             # One that sleeps more than its share gets in when the running quantum is over, at the latest.
             assert v["timers"] == 400 and v["early"] == 0
-            assert v["mean"] < (1000 if cpus == 1 else 3000), v  # two pCPUs take turns in QEMU
+            assert cpus > 1 or v["mean"] < 1000, v
         assert m.poweroff() == 0
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_run_states(boot, disk, cpus):
     """Beside hogs: how long the vCPU was kept waiting, by jumps of its clock, by its run states, by the trace, and by `vcpu-list`."""
-    with boot(disk=disk, cpus=cpus, extra=benchlib.ICOUNT) as m:
+    with boot(disk=disk, cpus=cpus, extra=clock(cpus)) as m:
         m.wait_prompt(120)
         create(m, BEAT)
         start_hogs(m, 2 * cpus)
@@ -95,7 +100,7 @@ def test_run_states(boot, disk, cpus):
         end(m)
         assert m.poweroff() == 0
     assert figures["waited"] > 100000
-    if cpus == 1:  # several pCPUs take turns in QEMU: a clock that jumps then
+    if cpus == 1:  # else the host takes pCPUs away, too
         # It waited while it worked, or after a timer; only the former it sees itself.
         assert figures["away"] == pytest.approx(figures["waited"], rel=0.04)
     trace = tracefile.read(debugfs(disk, "cat t"))
