@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Domains that want all the processor time that there is: what was set at the prompt holds.
-
-Under -icount, so that the host's load plays no part: the clock counts instructions, of all processors together."""
-import pathlib
+"""Domains that want all the processor time that there is: what was set at the prompt holds."""
 import re
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
-import benchlib  # noqa: E402
-
 
 @pytest.fixture
-def counted(boot, disk):
+def machine_of(boot, disk):
     """boots a machine of so many processors; it is powered off at the end."""
     machines = []
 
     def start(cpus):
-        m = boot(disk=disk, cpus=cpus, extra=benchlib.ICOUNT)
+        m = boot(disk=disk, cpus=cpus)
         machines.append(m)
         m.wait_prompt(120)
         return m
@@ -34,9 +27,9 @@ def vcpus(m, name=""):
     return [(n, int(v), int(c), float(s)) for n, v, c, s in rows]
 
 
-def test_pinned_vcpus_stay(counted):
+def test_pinned_vcpus_stay(machine_of):
     """Four processors, more hogs than that: each vCPU is where it may be whenever one looks, and all get on."""
-    m = counted(4)
+    m = machine_of(4)
     pins = {"p0": ["0", "1"], "p1": ["1-2", "1-2"], "p2": ["3", "^0"], "free": ["all", "all"]}
     for name, cpus in pins.items():
         m.run(f"create hog name={name} vcpus=2")
