@@ -211,17 +211,23 @@ static int remove_cpu(const char *command, const struct cpupool *pool, unsigned 
                   : 0;
 }
 
-int cmd_cpupool_cpu_add(int argc, char **argv)
+/* The two words that both commands take: a pool, and CPUs. */
+static int take_pool_and_cpus(int argc, char **argv, struct cpupool *pool, uint64_t *cpus)
 {
-    struct cpupool pool;
-    uint64_t cpus;
     int rc;
 
     if (argc != 3)
         return cli_usage(argv[0]);
-    rc = cli_pool(argv[0], argv[1], &pool);
-    if (rc == 0)
-        rc = parse_cpus(argv[0], argv[2], &cpus);
+    rc = cli_pool(argv[0], argv[1], pool);
+    return rc == 0 ? parse_cpus(argv[0], argv[2], cpus) : rc;
+}
+
+int cmd_cpupool_cpu_add(int argc, char **argv)
+{
+    struct cpupool pool;
+    uint64_t cpus;
+    int rc = take_pool_and_cpus(argc, argv, &pool, &cpus);
+
     if (rc == 0)
         rc = choose_free(argv[0], cpus, &cpus);
     return rc == 0 ? add_cpus(argv[0], pool.id, cpus) : rc;
@@ -231,13 +237,8 @@ int cmd_cpupool_cpu_remove(int argc, char **argv)
 {
     struct cpupool pool;
     uint64_t cpus;
-    int rc;
+    int rc = take_pool_and_cpus(argc, argv, &pool, &cpus);
 
-    if (argc != 3)
-        return cli_usage(argv[0]);
-    rc = cli_pool(argv[0], argv[1], &pool);
-    if (rc == 0)
-        rc = parse_cpus(argv[0], argv[2], &cpus);
     if (rc == 0 && is_open(cpus))
         cpus &= pool.cpus;
     for (unsigned cpu = 0; rc == 0 && cpu < CPULIST_MAX; cpu++)

@@ -404,22 +404,30 @@ static int commit(const struct words *w, struct child *c)
     return rc ? refuse_why(w->command, rc, why) : 0;
 }
 
+/* The command's one word, a disk with a base, opened. */
+static int take_child(struct words *w, struct child *c, struct image **im, int argc, char **argv)
+{
+    int rc = take_words(w, argc, argv, 0);
+
+    if (rc < 0)
+        return rc;
+    if (w->count != 1)
+        return cli_usage(argv[0]);
+    rc = open_child(w, c, im);
+    if (rc < 0)
+        return rc;
+    return *c->base ? 0 : refuse_no_child(w, c, *im);
+}
+
 int cmd_disk_commit(int argc, char **argv)
 {
     struct child c = {0};
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv, 0);
+    int rc = take_child(&w, &c, &im, argc, argv);
 
     if (rc < 0)
         return rc;
-    if (w.count != 1)
-        return cli_usage(argv[0]);
-    rc = open_child(&w, &c, &im);
-    if (rc < 0)
-        return rc;
-    if (!*c.base)
-        return refuse_no_child(&w, &c, im);
     image_close(im);
     if (c.base_size < c.p.size)
         return cli_refuse(argv[0], -XEN_EINVAL, "%s is larger than its base: disk-flatten it",
@@ -436,17 +444,10 @@ int cmd_disk_flatten(int argc, char **argv)
     struct child c = {0};
     struct image *im;
     struct words w;
-    int rc = take_words(&w, argc, argv, 0);
+    int rc = take_child(&w, &c, &im, argc, argv);
 
     if (rc < 0)
         return rc;
-    if (w.count != 1)
-        return cli_usage(argv[0]);
-    rc = open_child(&w, &c, &im);
-    if (rc < 0)
-        return rc;
-    if (!*c.base)
-        return refuse_no_child(&w, &c, im);
     rc = copy_into(&w, im, c.fresh, &c.p);
     image_close(im);
     return rc ? rc : replace(&w, &c);
