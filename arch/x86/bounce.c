@@ -38,7 +38,7 @@ write_frame(const struct regs *r, const struct bounce *b, uint64_t top, uint64_t
 
     if (!x86_guest_range(va, words * sizeof(uint64_t)))
         return 0;
-    x86_access_begin();
+    x86_user_access_begin();
     x86_put_guest(r->rcx, at, fault);
     x86_put_guest(r->r11, at + 8, fault);
     at += 16;
@@ -53,10 +53,10 @@ write_frame(const struct regs *r, const struct bounce *b, uint64_t top, uint64_t
     x86_put_guest(flags, at + 16, fault);
     x86_put_guest(r->rsp, at + 24, fault);
     x86_put_guest((uint16_t)r->ss, at + 32, fault);
-    x86_access_end();
+    x86_user_access_end();
     return va;
 fault:
-    x86_access_end();
+    x86_user_access_end();
     return 0;
 }
 

@@ -211,7 +211,7 @@ static inline bool read_iret_frame(struct iret_frame *f, uint64_t va)
 {
     if (!x86_guest_range(va, sizeof *f))
         return false;
-    x86_access_begin();
+    x86_user_access_begin();
     x86_get_guest(f->rax, va, fault);
     x86_get_guest(f->r11, va + 8, fault);
     x86_get_guest(f->rcx, va + 16, fault);
@@ -221,10 +221,10 @@ static inline bool read_iret_frame(struct iret_frame *f, uint64_t va)
     x86_get_guest(f->rflags, va + 48, fault);
     x86_get_guest(f->rsp, va + 56, fault);
     x86_get_guest(f->ss, va + 64, fault);
-    x86_access_end();
+    x86_user_access_end();
     return true;
 fault:
-    x86_access_end();
+    x86_user_access_end();
     return false;
 }
 

@@ -21,29 +21,29 @@ static inline bool read_member(struct hypercall *call, uint64_t va)
 {
     if (!x86_guest_range(va, sizeof(struct multicall_entry)))
         return false;
-    x86_access_begin();
+    x86_user_access_begin();
     x86_get_guest(call->nr, va + offsetof(struct multicall_entry, op), fault);
     va += offsetof(struct multicall_entry, args);
     x86_get_guest(call->arg[0], va, fault);
     x86_get_guest(call->arg[1], va + 8, fault);
     x86_get_guest(call->arg[2], va + 16, fault);
     x86_get_guest(call->arg[3], va + 24, fault);
-    x86_access_end();
+    x86_user_access_end();
     return true;
 fault:
-    x86_access_end();
+    x86_user_access_end();
     return false;
 }
 
 /* The address was checked when it was read. */
 static inline bool write_result(uint64_t va, long result)
 {
-    x86_access_begin();
+    x86_user_access_begin();
     x86_put_guest(result, va + offsetof(struct multicall_entry, result), fault);
-    x86_access_end();
+    x86_user_access_end();
     return true;
 fault:
-    x86_access_end();
+    x86_user_access_end();
     return false;
 }
 

@@ -48,9 +48,9 @@ size_t arch_copy_from_guest(void *dst, uint64_t va, size_t bytes)
 
     if (!bytes || !x86_guest_range(va, bytes))
         return bytes;
-    x86_access_begin();
+    x86_user_access_begin();
     left = copy(dst, (const void *)va, bytes);
-    x86_access_end();
+    x86_user_access_end();
     return left;
 }
 
@@ -58,12 +58,12 @@ bool arch_read_words(uint64_t *dst, uint64_t va, size_t words)
 {
     if (!x86_guest_range(va, words * sizeof *dst))
         return false;
-    x86_access_begin();
+    x86_user_access_begin();
     __asm__ volatile("1: rep movsq\n2:\n" X86_EXTABLE("1b", "2b")
                      : "+c"(words), "+D"(dst), "+S"(va)
                      :
                      : "memory");
-    x86_access_end();
+    x86_user_access_end();
     return !words;
 }
 
@@ -73,8 +73,8 @@ size_t arch_copy_to_guest(uint64_t va, const void *src, size_t bytes)
 
     if (!bytes || !x86_guest_range(va, bytes))
         return bytes;
-    x86_access_begin();
+    x86_user_access_begin();
     left = va % 8 ? copy_bytes((void *)va, src, bytes) : copy((void *)va, src, bytes);
-    x86_access_end();
+    x86_user_access_end();
     return left;
 }

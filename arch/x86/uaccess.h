@@ -5,15 +5,19 @@
  * filled (traps.c); then it goes to the label, or ends the copy. For arch/x86 only; others use
  * mm/guest.h.
  *
+ * A page needs a fault for each level, and for A, D and protection. A guest whose other vCPUs take
+ * the entries away as fast as they come gets -EFAULT after ACCESS_RETRIES of them since it came
+ * here; it must not keep this pCPU, with interrupts off.
+ *
  *      if (!x86_guest_range(va, 16))
  *          goto fault;
- *      x86_access_begin();
+ *      x86_user_access_begin();
  *      x86_get_guest(a, va, fault);
  *      x86_get_guest(b, va + 8, fault);
- *      x86_access_end();
+ *      x86_user_access_end();
  *      return 0;
  *  fault:
- *      x86_access_end();
+ *      x86_user_access_end();
  */
 #ifndef ARCH_X86_UACCESS_H
 #define ARCH_X86_UACCESS_H
@@ -32,21 +36,6 @@
 static inline bool x86_guest_range(uint64_t va, size_t bytes)
 {
     return bytes <= GUEST_ADDRESSES && va - LAYOUT_HOLE_END <= GUEST_ADDRESSES - bytes;
-}
-
-/*
- * A page needs a fault for each level, and for A, D and protection. A guest whose other vCPUs take
- * the entries away as fast as they come gets -EFAULT after ACCESS_RETRIES of them since it came
- * here; it must not keep this pCPU, with interrupts off.
- */
-static inline void x86_access_begin(void)
-{
-    x86_user_access_begin();
-}
-
-static inline void x86_access_end(void)
-{
-    x86_user_access_end();
 }
 
 #define X86_EXTABLE(from, to)             \

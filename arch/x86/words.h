@@ -13,13 +13,13 @@ static inline bool arch_read_2(uint64_t dst[2], uint64_t va)
 {
     if (!x86_guest_range(va, 2 * sizeof *dst))
         return false;
-    x86_access_begin();
+    x86_user_access_begin();
     x86_get_guest(dst[0], va, fault);
     x86_get_guest(dst[1], va + 8, fault);
-    x86_access_end();
+    x86_user_access_end();
     return true;
 fault:
-    x86_access_end();
+    x86_user_access_end();
     return false;
 }
 
