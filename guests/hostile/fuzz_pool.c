@@ -119,8 +119,14 @@ uint64_t fuzz_some_entry(struct racer *r)
     static const uint64_t flags[] = {PTE_KERNEL, PTE_P | PTE_A, PTE_P | PTE_RW,
                                      0,          PTE_TABLE,     PTE_KERNEL | PTE_NX};
 
-    return fuzz_rarely(r) ? fuzz_wild(r)
-                          : fuzz_some_frame(r) << PAGE_SHIFT | flags[race_pick(r, 6)];
+    xen_pfn_t frame = fuzz_some_frame(r);
+    uint64_t flag = flags[race_pick(r, 6)];
+
+    /* A run-state area may lie at any page of SCRATCH, and the hypervisor writes it there whatever
+     * the page has become: in the shared page that would overwrite pending events and the clock. */
+    if (frame == start_info->shared_info >> PAGE_SHIFT)
+        flag &= ~PTE_RW;
+    return fuzz_rarely(r) ? fuzz_wild(r) : frame << PAGE_SHIFT | flag;
 }
 
 /* Where pool.entries are: SCRATCH's table, the spare roots' free slots, data that may become a
