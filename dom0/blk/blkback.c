@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Disks come and go: files, nodes and threads. */
+/* Disks come and go: files and threads. */
 
 #include "dom0/blk/blkback.h"
 #include "dom0/blk/vbd.h"
@@ -13,19 +13,16 @@
 #include "dom0/fs/vfs.h"
 #include "dom0/store/store.h"
 
-#define BACKENDS "/local/domain/0/backend/vbd"
+struct vbd *vbd_all;
 
-static struct vbd *disks; /* in the order of attachment */
+#define UNPLUG_NS 10000000000ull /* for a guest to let go of a disk: as long as xl waits */
 
 int blkback_start(void)
 {
-    return store_mkdir(BACKENDS);
+    return store_mkdir(VBD_BACKENDS);
 }
 
-static int fail(int error, char *why, size_t size, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(int error, char *why, size_t size, const char *fmt, ...)
+int blkback_fail(int error, char *why, size_t size, const char *fmt, ...)
 {
     va_list args;
 
@@ -37,7 +34,7 @@ static int fail(int error, char *why, size_t size, const char *fmt, ...)
 
 static struct vbd *find(domid_t domid, unsigned vdev_number)
 {
-    struct vbd *v = disks;
+    struct vbd *v = vbd_all;
 
     while (v && (v->domid != domid || v->info.vdev_number != vdev_number)) {
         v = v->next;
@@ -45,113 +42,25 @@ static struct vbd *find(domid_t domid, unsigned vdev_number)
     return v;
 }
 
-static int open_image(struct vbd *v, const struct diskspec *disk, char *why, size_t size)
+struct vbd *blkback_find(domid_t domid, unsigned vdev_number)
+{
+    struct vbd *v = find(domid, vdev_number);
+
+    return v && !v->leaving ? v : NULL;
+}
+
+int blkback_open(struct vbd *v, const struct diskspec *disk, struct image **image, char *why,
+                 size_t size)
 {
     char reason[IMAGE_WHY_MAX];
-    int error = images_open(&v->env, v->info.file, disk->format, v->info.readonly ? 0 : IMAGE_WRITE,
-                            NULL, &v->image, reason);
+    int error = images_open(&v->env, disk->target, disk->format, v->info.readonly ? 0 : IMAGE_WRITE,
+                            NULL, image, reason);
 
     if (error) {
-        return fail(error, why, size, "%s", reason);
+        return blkback_fail(error, why, size, "%s", reason);
     }
-    image_set_settle(v->image, vbdio_settle, v);
-    v->info.sectors = image_size(v->image) / BLKREQ_SECTOR;
-    v->disk.sectors = v->info.sectors;
-    v->disk.readonly = v->info.readonly;
-    v->dev = vfs_blkdev();
+    image_set_settle(*image, vbdio_settle, v);
     return 0;
-}
-
-/* A batch of nodes of one directory; the first error is kept. */
-struct batch {
-    const char *dir;
-    int error;
-};
-
-static void put(struct batch *b, const char *name, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void put(struct batch *b, const char *name, const char *fmt, ...)
-{
-    char path[VBD_PATH + 32], value[320];
-    va_list args;
-
-    if (b->error) {
-        return;
-    }
-    va_start(args, fmt);
-    vsnprintf(value, sizeof(value), fmt, args);
-    va_end(args);
-    snprintf(path, sizeof(path), "%s/%s", b->dir, name);
-    b->error = store_write(path, value);
-}
-
-/* The directory of one end: `owner` may write, `reader` may read. */
-static struct batch open_dir(const char *dir, domid_t owner, domid_t reader)
-{
-    const struct store_perm perms[] = {{owner, STORE_NONE}, {reader, STORE_READ}};
-    struct batch b = {.dir = dir, .error = store_mkdir(dir)};
-
-    if (!b.error) {
-        b.error = store_set_perms(dir, perms, 2);
-    }
-    return b;
-}
-
-/* As xl does it, the back end first: the front end shall find it complete. */
-static int make_nodes(struct vbd *v)
-{
-    struct batch b = open_dir(v->back, 0, v->domid);
-
-    put(&b, "frontend", "%s", v->front);
-    put(&b, "frontend-id", "%u", v->domid);
-    put(&b, "params", "%s", v->info.file);
-    put(&b, "type", "file");
-    put(&b, "format", "%s", image_format_name(v->info.format));
-    put(&b, "dev", "%s", v->info.vdev);
-    put(&b, "mode", "%s", v->info.readonly ? "r" : "w");
-    put(&b, "device-type", "disk");
-    put(&b, "online", "1");
-    put(&b, "removable", "0");
-    put(&b, "bootable", "1");
-    put(&b, "feature-flush-cache", "1");
-    put(&b, "sectors", "%llu", (unsigned long long)v->info.sectors);
-    put(&b, "sector-size", "%u", BLKREQ_SECTOR);
-    put(&b, "info", "%u", v->info.readonly ? VDISK_READONLY : 0);
-    put(&b, "state", "%u", v->info.back_state);
-    if (b.error) {
-        return b.error;
-    }
-    b = open_dir(v->front, v->domid, 0);
-    put(&b, "backend", "%s", v->back);
-    put(&b, "backend-id", "0");
-    put(&b, "virtual-device", "%u", v->info.vdev_number);
-    put(&b, "device-type", "disk");
-    put(&b, "state", "%u", XenbusStateInitialising);
-    return b.error;
-}
-
-/* Removes a node, and its parent if that is empty then. */
-static void remove_with_parent(const char *path)
-{
-    char parent[VBD_PATH], **names;
-    unsigned count;
-
-    store_rm(path);
-    snprintf(parent, sizeof(parent), "%s", path);
-    *strrchr(parent, '/') = '\0';
-    if (store_ls(parent, &names, &count) == 0) {
-        free(names);
-        if (count == 0) {
-            store_rm(parent);
-        }
-    }
-}
-
-static void remove_nodes(struct vbd *v)
-{
-    remove_with_parent(v->back);
-    remove_with_parent(v->front);
 }
 
 static void on_front_state(const char *path, void *arg)
@@ -167,7 +76,7 @@ static void on_front_state(const char *path, void *arg)
 static int bring_up(struct vbd *v)
 {
     char path[VBD_PATH + 16];
-    int error = make_nodes(v);
+    int error = vbdnodes_make(v);
 
     if (!error) {
         snprintf(path, sizeof(path), "%s/state", v->front);
@@ -182,7 +91,7 @@ static int bring_up(struct vbd *v)
         }
     }
     if (error) {
-        remove_nodes(v);
+        vbdnodes_remove(v);
     }
     return error;
 }
@@ -197,7 +106,10 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const cha
     v->domid = domid;
     v->info.vdev_number = disk->vdev_number;
     v->info.readonly = disk->readonly;
+    v->info.cdrom = disk->cdrom;
     v->info.format = disk->format;
+    v->disk.readonly = disk->readonly;
+    v->dev = vfs_blkdev();
     snprintf(v->who, sizeof(v->who), "%s", who);
     images_env(&v->env, v->who, NULL);
     v->info.back_state = XenbusStateInitWait;
@@ -205,7 +117,7 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const cha
     snprintf(v->info.file, sizeof(v->info.file), "%s", disk->target);
     snprintf(v->front, sizeof(v->front), "/local/domain/%u/device/vbd/%u", domid,
              disk->vdev_number);
-    snprintf(v->back, sizeof(v->back), BACKENDS "/%u/%u", domid, disk->vdev_number);
+    snprintf(v->back, sizeof(v->back), VBD_BACKENDS "/%u/%u", domid, disk->vdev_number);
     snprintf(v->info.backend_path, sizeof(v->info.backend_path), "%s", v->back);
     waitq_init(&v->wake);
     return v;
@@ -214,7 +126,7 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const cha
 /* The last one: those before it keep their order. */
 static void append(struct vbd *v)
 {
-    struct vbd **link = &disks;
+    struct vbd **link = &vbd_all;
 
     while (*link) {
         link = &(*link)->next;
@@ -224,7 +136,7 @@ static void append(struct vbd *v)
 
 static void unlink_vbd(struct vbd *v)
 {
-    struct vbd **link = &disks;
+    struct vbd **link = &vbd_all;
 
     while (*link != v) {
         link = &(*link)->next;
@@ -239,20 +151,22 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
     int error;
 
     if (find(domid, disk->vdev_number)) {
-        return fail(-XEN_EEXIST, why, size, "%s: the domain has a disk of that name already",
-                    disk->vdev);
+        return blkback_fail(-XEN_EEXIST, why, size,
+                            "%s: the domain has a disk of that name already", disk->vdev);
     }
     v = vbd_new(domid, disk, who);
     if (!v) {
-        return fail(-XEN_ENOMEM, why, size, "%s: no memory", disk->vdev);
+        return blkback_fail(-XEN_ENOMEM, why, size, "%s: no memory", disk->vdev);
     }
     append(v); /* before anything waits, so that its name is taken */
-    error = open_image(v, disk, why, size);
+    error = *disk->target ? blkback_open(v, disk, &v->image, why, size) : 0;
     if (!error) {
+        vbd_take_size(v);
         error = bring_up(v);
         if (error) {
             image_close(v->image);
-            fail(error, why, size, "%s: cannot set it up: %s", disk->vdev, vfs_strerror(error));
+            blkback_fail(error, why, size, "%s: cannot set it up: %s", disk->vdev,
+                         vfs_strerror(error));
         }
     }
     if (error) {
@@ -264,37 +178,72 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
 
 static void detach(struct vbd *v)
 {
+    v->leaving = true;
+    wait_event(&vbd_changed, v->users == 0);
     /* No more news of the front end; what it still has in flight completes first. */
     store_unwatch(v->watch);
     v->stop = true;
     waitq_wake(&v->wake);
-    wait_event(&v->wake, v->gone);
-    remove_nodes(v);
+    wait_event(&vbd_changed, v->gone);
+    vbdnodes_remove(v);
     int error = image_close(v->image);
     if (error) {
         vbd_complain(v, "%s could not be closed: %s", v->info.file, vfs_strerror(error));
     }
     unlink_vbd(v);
     free(v);
+    waitq_wake(&vbd_changed);
 }
 
-void blkback_detach(domid_t domid, unsigned vdev_number)
+static bool let_go(domid_t domid, unsigned vdev_number)
 {
-    struct vbd *v = find(domid, vdev_number);
+    const struct vbd *v = blkback_find(domid, vdev_number);
 
-    if (v && !v->stop) {
+    return !v || (v->closing && v->info.back_state == XenbusStateClosed);
+}
+
+int blkback_detach(domid_t domid, unsigned vdev_number, bool force)
+{
+    struct vbd *v = blkback_find(domid, vdev_number);
+
+    if (!v) {
+        return -XEN_ENOENT;
+    }
+    if (!force) {
+        v->unplug = true;
+        waitq_wake(&v->wake);
+        if (!wait_event_timeout(&vbd_changed, let_go(domid, vdev_number), UNPLUG_NS)) {
+            return -XEN_EBUSY;
+        }
+        v = blkback_find(domid, vdev_number);
+    }
+    if (v) {
         detach(v);
     }
+    return 0;
+}
+
+static struct vbd *first_of(domid_t domid)
+{
+    struct vbd *v = vbd_all;
+
+    while (v && v->domid != domid) {
+        v = v->next;
+    }
+    return v;
 }
 
 void blkback_detach_all(domid_t domid)
 {
-    for (struct vbd *v = disks; v;) {
-        if (v->domid == domid && !v->stop) {
-            detach(v);
-            v = disks; /* the list may have changed while it waited */
+    struct vbd *v;
+
+    while ((v = first_of(domid)) != NULL) {
+        if (v->leaving) { /* by somebody else */
+            unsigned vdev_number = v->info.vdev_number;
+
+            wait_event(&vbd_changed, !find(domid, vdev_number));
         } else {
-            v = v->next;
+            detach(v);
         }
     }
 }
@@ -303,7 +252,7 @@ unsigned blkback_list(domid_t domid, struct blkback_info *out, unsigned max)
 {
     unsigned n = 0;
 
-    for (struct vbd *v = disks; v && n < max; v = v->next) {
+    for (struct vbd *v = vbd_all; v && n < max; v = v->next) {
         if (v->domid == domid) {
             out[n++] = v->info;
         }

@@ -5,8 +5,9 @@
  * page: nothing is copied, but for what is compressed in the image. Front ends speak
  * <xen/io/blkif.h>, x86_64 layout, one ring page; READ, WRITE, FLUSH_DISKCACHE.
  *
- * For threads; all of it may wait. The domain's nodes (/local/domain/N) must exist before a disk is
- * attached, and are to be removed after the last one was detached.
+ * For threads; all of it may wait, also for the guest where that is said. The domain's nodes
+ * (/local/domain/N) must exist before a disk is attached, and are to be removed after the last one
+ * was detached.
  */
 #ifndef DOM0_BLK_BLKBACK_H
 #define DOM0_BLK_BLKBACK_H
@@ -35,11 +36,28 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
                    size_t size);
 
 /*
- * Takes it away, once no request is in flight any more. The guest is not asked, it is to be gone or
- * about to go. No error if there is no such disk.
+ * Takes a disk away. The guest is asked, and has ten seconds to close its end; `force`: it is not
+ * asked. Either way no request is in flight any more afterwards. -XEN_ENOENT: no such disk;
+ * -XEN_EBUSY: the guest does not let go of it, and keeps it until the next call.
  */
-void blkback_detach(domid_t domid, unsigned vdev_number);
+int blkback_detach(domid_t domid, unsigned vdev_number, bool force);
+/* Takes all of a domain's disks away, which is gone or about to go. */
 void blkback_detach_all(domid_t domid);
+
+/*
+ * Another medium for a CD-like drive (disk->target, disk->format), or none (NULL). The guest may
+ * have its drive open: reads beyond a shorter medium, or of none, are errors for it. -XEN_ENOENT no
+ * such disk, -XEN_EINVAL it is no drive with a medium to change, and what image_open() returns;
+ * `why` gets a line, and the drive keeps what it had.
+ */
+int blkback_insert(domid_t domid, unsigned vdev_number, const struct diskspec *disk, char *why,
+                   size_t size);
+
+/*
+ * Makes the image of a running guest's disk larger, and tells the guest. *rc is the outcome, with a
+ * line in `why`; false: no guest has that file for writing.
+ */
+bool blkback_resize(const char *file, uint64_t bytes, int *rc, char *why, size_t size);
 
 struct blkback_info {
     unsigned vdev_number;
@@ -47,6 +65,7 @@ struct blkback_info {
     char file[256];
     char backend_path[64];
     bool readonly;
+    bool cdrom;
     enum image_format format;
     unsigned front_state, back_state; /* enum xenbus_state of <xen/io/xenbus.h> */
     evtchn_port_t event_channel;      /* the guest's end; 0 while not connected */

@@ -19,6 +19,8 @@
 #include "dom0/fs/vfs.h"
 #include "dom0/store/store.h"
 
+struct waitq vbd_changed = WAITQ_INIT;
+
 /* A disk that was idle so long has its image's tables written. */
 #define FLUSH_NS 2000000000ull
 
@@ -36,17 +38,6 @@ void vbd_complain(struct vbd *v, const char *fmt, ...)
     printf("blk: d%u %s: %s\n", v->domid, v->info.vdev, text);
     if (v->lines == VBD_LINES) {
         printf("blk: d%u %s: no more lines about this disk\n", v->domid, v->info.vdev);
-    }
-}
-
-static void set_state(struct vbd *v, unsigned state)
-{
-    char path[VBD_PATH + 16];
-
-    if (v->info.back_state != state) {
-        v->info.back_state = state;
-        snprintf(path, sizeof(path), "%s/state", v->back);
-        store_printf(path, "%u", state);
     }
 }
 
@@ -122,29 +113,40 @@ static void connect(struct vbd *v)
 
     if (!read_number(v, "ring-ref", &ref) || !read_number(v, "event-channel", &port)) {
         vbd_complain(v, "no ring-ref or event-channel in %s", v->front);
-        set_state(v, XenbusStateClosing);
+        vbdnodes_set_state(v, XenbusStateClosing);
         return;
     }
     if (!protocol_known(v)) {
         vbd_complain(v, "unknown protocol; only x86_64-abi is served");
-        set_state(v, XenbusStateClosing);
+        vbdnodes_set_state(v, XenbusStateClosing);
         return;
     }
     if (!connect_ring(v, ref, port)) {
-        set_state(v, XenbusStateClosing);
+        vbdnodes_set_state(v, XenbusStateClosing);
         return;
     }
     v->connected = true;
     v->event = true;
     v->info.ring_ref = ref;
     v->info.event_channel = port;
-    set_state(v, XenbusStateConnected);
+    vbdnodes_set_state(v, XenbusStateConnected);
+}
+
+bool vbd_is_dirty(const struct vbd *v)
+{
+    return v->image && image_is_dirty(v->image);
+}
+
+void vbd_take_size(struct vbd *v)
+{
+    v->info.sectors = v->image ? image_size(v->image) / BLKREQ_SECTOR : 0;
+    v->disk.sectors = v->info.sectors;
 }
 
 /* For front ends that never flush: what was allocated long ago is to be found after a power cut. */
 static void flush_tables(struct vbd *v)
 {
-    int error = image_is_dirty(v->image) ? image_flush(v->image) : 0;
+    int error = vbd_is_dirty(v) ? image_flush(v->image) : 0;
 
     if (error) {
         vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
@@ -179,7 +181,7 @@ static void follow_front(struct vbd *v)
     case XenbusStateInitialising:
         /* From the start; or again, after the guest's boot loader has closed the disk. */
         disconnect(v);
-        set_state(v, XenbusStateInitWait);
+        vbdnodes_set_state(v, v->unplug ? XenbusStateClosed : XenbusStateInitWait);
         break;
     case XenbusStateInitialised:
     case XenbusStateConnected:
@@ -189,21 +191,54 @@ static void follow_front(struct vbd *v)
         break;
     case XenbusStateClosing:
         disconnect(v);
-        set_state(v, XenbusStateClosing);
+        vbdnodes_set_state(v, XenbusStateClosing);
         break;
     case XenbusStateUnknown:
     case XenbusStateClosed:
         disconnect(v);
-        set_state(v, XenbusStateClosed);
+        vbdnodes_set_state(v, XenbusStateClosed);
         break;
     default:
         break;
     }
 }
 
+/* The disk is to go: a front end that has it is asked to let go of it, and may take its time. */
+static void begin_closing(struct vbd *v)
+{
+    v->closing = true;
+    vbdnodes_set_offline(v);
+    vbdnodes_set_state(v, v->connected ? XenbusStateClosing : XenbusStateClosed);
+}
+
+static void serve_call(struct vbd *v)
+{
+    vbdio_settle(v);
+    v->call.rc = v->call.fn(v, v->call.arg);
+    v->call.state = VBD_CALL_DONE;
+    waitq_wake(&vbd_changed);
+}
+
+int vbd_call(struct vbd *v, int (*fn)(struct vbd *v, void *arg), void *arg)
+{
+    int rc;
+
+    v->users++;
+    wait_event(&vbd_changed, v->call.state == VBD_CALL_NONE);
+    v->call = (struct vbd_call){.fn = fn, .arg = arg, .state = VBD_CALL_WANTED};
+    waitq_wake(&v->wake);
+    wait_event(&vbd_changed, v->call.state == VBD_CALL_DONE);
+    rc = v->call.rc;
+    v->call.state = VBD_CALL_NONE;
+    v->users--;
+    waitq_wake(&vbd_changed);
+    return rc;
+}
+
 static bool has_work(const struct vbd *v)
 {
-    return v->stop || v->front_changed || v->done || (v->connected && v->event);
+    return v->stop || v->front_changed || v->done || v->call.state == VBD_CALL_WANTED ||
+           (v->unplug && !v->closing) || (v->connected && v->event);
 }
 
 void vbd_run(void *arg)
@@ -211,7 +246,7 @@ void vbd_run(void *arg)
     struct vbd *v = arg;
 
     while (!v->stop) {
-        if (!image_is_dirty(v->image)) {
+        if (!vbd_is_dirty(v)) {
             wait_event(&v->wake, has_work(v));
         } else if (!wait_event_timeout(&v->wake, has_work(v), FLUSH_NS)) {
             flush_tables(v);
@@ -220,14 +255,20 @@ void vbd_run(void *arg)
         if (v->front_changed) {
             follow_front(v);
         }
+        if (v->unplug && !v->closing) {
+            begin_closing(v);
+        }
+        if (v->call.state == VBD_CALL_WANTED) {
+            serve_call(v);
+        }
         if (v->connected && v->event && !vbdio_start_all(v)) {
             vbd_complain(v, "bad index in its ring; the disk is closed");
             disconnect(v);
-            set_state(v, XenbusStateClosing);
+            vbdnodes_set_state(v, XenbusStateClosing);
         }
         thread_yield();
     }
     disconnect(v);
     v->gone = true;
-    waitq_wake(&v->wake);
+    waitq_wake(&vbd_changed);
 }

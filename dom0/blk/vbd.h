@@ -3,9 +3,11 @@
  * Inside of the block back end: one virtual disk. Everything in it belongs to its thread, but for
  * the flags that wake that thread and what attach and detach do before and after its life.
  *
- *   blkback.c  attach, detach, list; nodes of the store
- *   vbd.c      the thread: states, connection
- *   vbdio.c    requests
+ *   blkback.c   attach, detach, list
+ *   vbdmedia.c  changes while the guest runs: another medium, another size
+ *   vbdnodes.c  nodes of the store
+ *   vbd.c       the thread: states, connection
+ *   vbdio.c     requests
  */
 #ifndef DOM0_BLK_VBD_H
 #define DOM0_BLK_VBD_H
@@ -23,9 +25,20 @@
 struct store_watch;
 struct blkdev;
 struct vbd_io;
+struct vbd;
+
+#define VBD_BACKENDS "/local/domain/0/backend/vbd"
 
 #define VBD_PATH  64
 #define VBD_LINES 16 /* about one disk in the log, in all its life */
+
+/* Something to be done on a disk's thread, with no request in flight. One at a time. */
+struct vbd_call {
+    int (*fn)(struct vbd *v, void *arg);
+    void *arg;
+    int rc;
+    enum { VBD_CALL_NONE, VBD_CALL_WANTED, VBD_CALL_DONE } state;
+};
 
 struct vbd {
     struct vbd *next;
@@ -34,7 +47,7 @@ struct vbd {
     struct blkback_info info;
     char who[VBD_PATH]; /* that has the files open */
     struct image_env env;
-    struct image *image;
+    struct image *image; /* NULL: a drive without a medium */
     struct blkdev *dev;
     struct blkreq_disk disk;
     struct store_watch *watch;
@@ -42,7 +55,13 @@ struct vbd {
 
     struct waitq wake;
     bool front_changed, event, stop; /* set by others */
+    bool unplug;                     /* set by others: the guest is to let go of it */
+    bool closing;                    /* and was told so */
+    struct vbd_call call;            /* set by others */
     bool gone;                       /* the thread has ended */
+
+    bool leaving;   /* somebody takes the disk away; */
+    unsigned users; /* who waits for these */
 
     /* While connected: */
     bool connected;
@@ -54,8 +73,36 @@ struct vbd {
     struct blkplan plan; /* of the request being started: too large for a stack */
 };
 
+/* The disks, in the order of attachment; and where whoever waits for a change of one waits. */
+extern struct vbd *vbd_all;
+extern struct waitq vbd_changed;
+
 /* The thread's body. */
 void vbd_run(void *vbd);
+/* Does fn(v, arg) on the disk's thread, and returns what it returned. */
+int vbd_call(struct vbd *v, int (*fn)(struct vbd *v, void *arg), void *arg);
+/* True if the image has tables to be written. */
+bool vbd_is_dirty(const struct vbd *v);
+/* Takes over the size of the image, or of no image. */
+void vbd_take_size(struct vbd *v);
+
+/* The disk of a domain, or NULL; one that is being taken away is none. */
+struct vbd *blkback_find(domid_t domid, unsigned vdev_number);
+/* Opens the image of a disk in the name of v. On error, a line in `why`. */
+int blkback_open(struct vbd *v, const struct diskspec *disk, struct image **image, char *why,
+                 size_t size);
+/* Puts a line into `why`; returns error. */
+int blkback_fail(int error, char *why, size_t size, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Makes the nodes of both ends; removes them. */
+int vbdnodes_make(struct vbd *v);
+void vbdnodes_remove(struct vbd *v);
+void vbdnodes_set_state(struct vbd *v, unsigned state);
+/* The disk goes: its driver shall not begin again. */
+void vbdnodes_set_offline(struct vbd *v);
+/* Another medium, or a size that has changed: a state written again makes front ends look. */
+int vbdnodes_set_medium(struct vbd *v);
 
 /* One line in the log, while the disk has not had too many. */
 void vbd_complain(struct vbd *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -99,7 +99,7 @@ static void start_flush(struct vbd *v, const struct blkreq *req)
 {
     struct vbd_io *io;
 
-    if (image_is_dirty(v->image)) {
+    if (vbd_is_dirty(v)) {
         flush_tables(v, req);
         return;
     }

@@ -302,6 +302,23 @@ int domain_config(domid_t domid, struct xlcfg *cfg)
     return 0;
 }
 
+struct xlcfg *domain_hold_config(domid_t domid)
+{
+    struct domain *d;
+
+    mutex_lock(&changing);
+    d = by_number(domid);
+    if (d && !d->seen)
+        return &d->cfg;
+    mutex_unlock(&changing);
+    return NULL;
+}
+
+void domain_release_config(void)
+{
+    mutex_unlock(&changing);
+}
+
 unsigned domain_list(domid_t *domids, unsigned max)
 {
     unsigned n = 0;

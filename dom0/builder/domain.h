@@ -46,6 +46,13 @@ char *domain_name(domid_t domid, char *buf, size_t size);
 /* Its configuration (a copy), for those who show it. -XEN_ESRCH if it was not made here. */
 int domain_config(domid_t domid, struct xlcfg *cfg);
 
+/*
+ * The configuration for its next life, to be changed: until domain_release_config() no domain is
+ * made, ended or renamed. NULL, with nothing held, if it was not made here or has ended.
+ */
+struct xlcfg *domain_hold_config(domid_t domid);
+void domain_release_config(void);
+
 /* Numbers of the domains made here, at most max, in order. Returns how many. */
 unsigned domain_list(domid_t *domids, unsigned max);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xen/errno.h>
 
+#include "dom0/blk/blkback.h"
 #include "dom0/blk/images.h"
 #include "dom0/cli/options.h"
 #include "dom0/cli/size.h"
@@ -134,6 +135,14 @@ static int create(const char *command, const char *path, const struct image_para
     return rc ? refuse_why(command, rc, why) : 0;
 }
 
+static int refuse_size(const char *command, const char *word)
+{
+    return cli_refuse(command, -XEN_EINVAL,
+                      "bad size '%.32s': write bytes in whole sectors of 512, or a number with "
+                      "K, M or G behind it, like 64M",
+                      word);
+}
+
 int cmd_disk_create(int argc, char **argv)
 {
     char path[CLI_PATH_MAX], base[CLI_PATH_MAX];
@@ -153,10 +162,7 @@ int cmd_disk_create(int argc, char **argv)
                         "a name says its image's format: end it with .qcow2 or .vmdk for these, "
                         "with neither for raw");
     if (rc == 0 && w.count == 2 && size_parse(w.place[1], &p.size) < 0)
-        rc = cli_refuse(argv[0], -XEN_EINVAL,
-                        "bad size '%.32s': write bytes in whole sectors of 512, or a number with "
-                        "K, M or G behind it, like 64M",
-                        w.place[1]);
+        rc = refuse_size(argv[0], w.place[1]);
     if (rc == 0 && w.base) {
         rc = image_path(argv[0], w.base, base);
         p.base = base_name(base);
@@ -164,6 +170,48 @@ int cmd_disk_create(int argc, char **argv)
             rc = parse_format(argv[0], w.base_format, base, &p.base_format);
     }
     return rc ? rc : create(argv[0], path, &p);
+}
+
+/* --- disk-resize --- */
+
+static int resize(const char *command, const char *path, enum image_format format, uint64_t bytes)
+{
+    char why[IMAGE_WHY_MAX];
+    struct image_env env;
+    struct image *im;
+    int rc, closed;
+
+    if (blkback_resize(path, bytes, &rc, why, sizeof why))
+        return rc ? refuse_why(command, rc, why) : 0;
+    images_env(&env, command, term_interrupted);
+    rc = images_open(&env, path, format, IMAGE_WRITE, NULL, &im, why);
+    if (rc < 0)
+        return refuse_why(command, rc, why);
+    rc = image_resize(im, bytes, why);
+    closed = image_close(im);
+    if (rc < 0)
+        return refuse_why(command, rc, why);
+    return closed ? cli_refuse_file(command, path, closed) : 0;
+}
+
+int cmd_disk_resize(int argc, char **argv)
+{
+    char path[CLI_PATH_MAX];
+    enum image_format format;
+    uint64_t bytes;
+    struct words w;
+    int rc = take_words(&w, argc, argv, 0);
+
+    if (rc < 0)
+        return rc;
+    if (w.count != 2)
+        return cli_usage(argv[0]);
+    rc = find_image(&w, path, &format);
+    if (rc < 0)
+        return rc;
+    if (size_parse(w.place[1], &bytes) < 0)
+        return refuse_size(argv[0], w.place[1]);
+    return resize(argv[0], path, format, bytes);
 }
 
 /* --- disk-info --- */

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of domains, vCPUs and disks. Headers and rows are xl's, to the blank: scripts read them.
+/* Tables of domains and vCPUs. Headers and rows are xl's, to the blank: scripts read them.
  */
 #include "dom0/cli/cli.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <xen/errno.h>
 #include <xen/sched.h>
 
-#include "dom0/blk/blkback.h"
 #include "dom0/builder/domain.h"
 #include "dom0/builder/domctl.h"
 #include "dom0/builder/sysctl.h"
@@ -119,37 +116,4 @@ int cmd_vcpu_list(int argc, char **argv)
     printf("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
            "Affinity (Hard / Soft)");
     return rows(argc, argv, vcpu_rows);
-}
-
-static int block_rows(domid_t domid)
-{
-    struct blkback_info *disks = calloc(XLCFG_DISKS_MAX, sizeof *disks);
-    unsigned count = disks ? blkback_list(domid, disks, XLCFG_DISKS_MAX) : 0;
-
-    for (unsigned i = 0; i < count; i++)
-        printf("%-5u %-3d %-6d %-5u %-6u %-8u %-30s\n", disks[i].vdev_number, 0, domid,
-               disks[i].front_state, disks[i].event_channel, disks[i].ring_ref,
-               disks[i].backend_path);
-    free(disks);
-    return disks ? 0 : -XEN_ENOMEM;
-}
-
-int cmd_block_list(int argc, char **argv)
-{
-    int rc = check_names(argc, argv);
-
-    if (rc < 0)
-        return rc;
-    if (argc < 2)
-        return cli_usage(argv[0]);
-    printf("%-5s %-3s %-6s %-5s %-6s %-8s %-30s\n", "Vdev", "BE", "handle", "state", "evt-ch",
-           "ring-ref", "BE-path");
-    for (int i = 1; i < argc; i++) {
-        domid_t domid;
-
-        rc = cli_domain(argv[0], argv[i], &domid);
-        if (rc == 0)
-            rc = block_rows(domid);
-    }
-    return rc;
 }

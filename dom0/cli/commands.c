@@ -9,9 +9,21 @@
 #include "dom0/config/nearest.h"
 
 const struct command commands[] = {
+    {"block-attach", "DOMAIN DISK...", "give a running domain one more virtual disk",
+     "  DISK is as in a configuration: /disks/data.img,raw,xvdb,w or vdev=xvdb target=data.img\n",
+     cmd_block_attach, COMPLETE_DOMAIN},
+    {"block-detach", "[-f] DOMAIN VDEV", "take a virtual disk away from a running domain",
+     "  VDEV is the guest's name for it (xvdb), or its number in `block-list`.\n"
+     "  -f  at once, without asking the guest\n",
+     cmd_block_detach, COMPLETE_DOMAIN},
     {"block-list", "DOMAIN...", "show the virtual disks of domains", NULL, cmd_block_list,
      COMPLETE_DOMAIN},
     {"cat", "FILE...", "show a file's text", NULL, cmd_cat, COMPLETE_FILE},
+    {"cd-eject", "DOMAIN VDEV", "take the medium out of a CD-like drive", NULL, cmd_cd_eject,
+     COMPLETE_DOMAIN},
+    {"cd-insert", "DOMAIN VDEV IMAGE", "put a medium into a CD-like drive",
+     "  VDEV is a disk with devtype=cdrom. What was in it comes out.\n", cmd_cd_insert,
+     COMPLETE_DOMAIN},
     {"check", "FILE", "explain a kernel: what it is, and whether it can be started", NULL,
      cmd_check, COMPLETE_FILE},
     {"console", "[--log] DOMAIN", "talk to a domain's console; Ctrl-] leaves",
@@ -64,6 +76,9 @@ const struct command commands[] = {
      "  It stands alone afterwards.\n", cmd_disk_flatten, COMPLETE_FILE},
     {"disk-info", "IMAGE [--format F]", "show an image, its bases and the space that they take",
      NULL, cmd_disk_info, COMPLETE_FILE},
+    {"disk-resize", "NAME SIZE", "make a virtual disk larger",
+     "  SIZE is what it will have. A guest that uses it is told.\n", cmd_disk_resize,
+     COMPLETE_FILE},
     {"disk-snapshot", "NAME SNAPSHOT", "keep a disk as it is now",
      "  SNAPSHOT is what NAME was, and its base from now on; NAME goes on as a child.\n",
      cmd_disk_snapshot, COMPLETE_FILE},

@@ -7,10 +7,11 @@
 
 #include "dom0/config/nearest.h"
 
-/* The parts in their order by position; target is first and also has its own rule. */
-enum part { PART_TARGET, PART_FORMAT, PART_VDEV, PART_ACCESS, PART_COUNT };
+/* The parts, the first ones in their order by position; target also has its own rule. */
+enum part { PART_TARGET, PART_FORMAT, PART_VDEV, PART_ACCESS, PART_DEVTYPE, PART_COUNT };
+#define PART_POSITIONS PART_DEVTYPE
 
-static const char *const part_names[PART_COUNT] = {"target", "format", "vdev", "access"};
+static const char *const part_names[PART_COUNT] = {"target", "format", "vdev", "access", "devtype"};
 
 #define PART_MAX DISKSPEC_PATH_MAX
 
@@ -69,7 +70,6 @@ static int set_part(struct parts *parts, unsigned which, const char *s, size_t l
     return 0;
 }
 
-/* xl also takes mode words without '='; only access modes make sense here. */
 static int set_keyword(struct parts *parts, const char *s, size_t key_len, size_t len,
                        struct cfg_error *err)
 {
@@ -91,10 +91,10 @@ static int set_keyword(struct parts *parts, const char *s, size_t key_len, size_
     return -XEN_EINVAL;
 }
 
-/* The next unset part by position, or PART_COUNT. */
+/* The next unset part by position, or PART_POSITIONS. */
 static unsigned next_position(const struct parts *parts, unsigned from)
 {
-    while (from < PART_COUNT && parts->given[from])
+    while (from < PART_POSITIONS && parts->given[from])
         from++;
     return from;
 }
@@ -113,9 +113,11 @@ static int split(const char *text, struct parts *parts, struct cfg_error *err)
             return set_part(parts, PART_TARGET, s + 7, strlen(s + 7), err);
         if (key_len < len) {
             rc = set_keyword(parts, s, key_len, len, err);
+        } else if (len == 5 && !strncmp(s, "cdrom", 5)) {
+            rc = set_part(parts, PART_DEVTYPE, s, len, err);
         } else {
             position = next_position(parts, position);
-            if (position == PART_COUNT) {
+            if (position == PART_POSITIONS) {
                 cfg_error_set(err,
                               "disk: too many parts in '%.80s': write "
                               "'target,raw,xvda,rw'",
@@ -160,14 +162,25 @@ static int check_format(const struct parts *parts, enum image_format *format, st
     return 0;
 }
 
+static int check_devtype(const char *word, bool *cdrom, struct cfg_error *err)
+{
+    *cdrom = !strcmp(word, "cdrom");
+    if (!*word || *cdrom || !strcmp(word, "disk"))
+        return 0;
+    cfg_error_set(err, "disk: unknown devtype '%.16s': write disk or cdrom", word);
+    return -XEN_EINVAL;
+}
+
 int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *err)
 {
     struct parts parts = {0};
     int rc = split(text, &parts, err), number;
 
+    if (rc == 0)
+        rc = check_devtype(parts.text[PART_DEVTYPE], &disk->cdrom, err);
     if (rc < 0)
         return rc;
-    if (!parts.text[PART_TARGET][0]) {
+    if (!parts.text[PART_TARGET][0] && !disk->cdrom) {
         cfg_error_set(err, "disk: no target in '%.80s': name a file like /disks/my.img", text);
         return -XEN_EINVAL;
     }
@@ -185,5 +198,7 @@ int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *er
     memcpy(disk->target, parts.text[PART_TARGET], sizeof disk->target);
     snprintf(disk->vdev, sizeof disk->vdev, "%.8s", parts.text[PART_VDEV]);
     disk->vdev_number = (unsigned)number;
-    return check_access(parts.text[PART_ACCESS], &disk->readonly, err);
+    rc = check_access(parts.text[PART_ACCESS], &disk->readonly, err);
+    disk->readonly |= disk->cdrom;
+    return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One member of xl.cfg's `disk` list: `target,format,vdev,access` by position, or key=value words,
- * or both mixed; `target=` takes the rest of the text. Pure.
+ * or both mixed; `target=` takes the rest of the text; the word cdrom is devtype=cdrom. Pure.
  */
 #ifndef DOM0_CONFIG_DISKSPEC_H
 #define DOM0_CONFIG_DISKSPEC_H
@@ -15,10 +15,11 @@
 #define DISKSPEC_PATH_MAX 256
 
 struct diskspec {
-    char target[DISKSPEC_PATH_MAX]; /* file on dom0's disk */
+    char target[DISKSPEC_PATH_MAX]; /* file on dom0's disk; "": a drive without a medium */
     char vdev[12];                  /* the guest's name for it: xvda, xvdb1 */
     unsigned vdev_number;           /* the same as xenstore's number: 51712 for xvda */
     bool readonly;
+    bool cdrom;               /* a drive whose medium can be changed; read-only */
     enum image_format format; /* as given, else by the target's name; never by its content */
 };
 

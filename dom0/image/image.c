@@ -249,6 +249,39 @@ int image_prepare(struct image *im)
     return im->driver->prepare ? im->driver->prepare(im) : 0;
 }
 
+static int resize_error(struct image *im, uint64_t size, char *why)
+{
+    if (size == 0 || size % IMAGE_SECTOR || size > IMAGE_SIZE_MAX)
+        return image_fail(why, -XEN_EINVAL, "a disk has whole sectors of 512 bytes, up to 1024T");
+    if (size < im->size)
+        return image_fail(why, -XEN_EINVAL,
+                          "it has %llu bytes already: a disk is never made smaller",
+                          (unsigned long long)im->size);
+    if (!im->writable || *im->note)
+        return image_fail(why, -XEN_EROFS, "it can only be read");
+    if (im->base && im->base->size > im->size)
+        return image_fail(why, -XEN_EINVAL,
+                          "its base is larger, which would show: disk-flatten it first");
+    if (!im->driver->resize)
+        return image_fail(why, -XEN_EOPNOTSUPP,
+                          "its format has a fixed size: convert it to qcow2, by disk-convert");
+    return 0;
+}
+
+int image_resize(struct image *im, uint64_t size, char *why)
+{
+    int rc = resize_error(im, size, why);
+
+    if (rc < 0)
+        return name_failure(im->path, rc, why);
+    rc = im->driver->resize(im, size);
+    *why = 0;
+    if (rc < 0)
+        return name_failure(im->path, rc, why);
+    im->size = size;
+    return 0;
+}
+
 int image_check(struct image *im, bool repair, void (*report)(const char *line),
                 struct image_check *result)
 {

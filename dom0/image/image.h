@@ -104,6 +104,14 @@ bool image_is_dirty(const struct image *im);
 /* Everything written so far is on stable storage and can be found there. */
 int image_flush(struct image *im);
 
+/*
+ * Makes the disk larger, to `size` bytes in whole sectors, on stable storage; what is new reads as
+ * zeros. On error nothing has changed, and `why` (IMAGE_WHY_MAX bytes) says what is wrong:
+ * -XEN_EINVAL smaller than it is, or no size; -XEN_EOPNOTSUPP the format cannot; -XEN_EROFS;
+ * -XEN_ENOSPC.
+ */
+int image_resize(struct image *im, uint64_t size, char *why);
+
 /* Content through dom0's memory; any alignment. Behind the end of the disk are zeros. */
 int image_read(struct image *im, uint64_t offset, void *buf, size_t len);
 int image_write(struct image *im, uint64_t offset, const void *buf, size_t len);

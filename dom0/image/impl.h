@@ -35,7 +35,8 @@ struct image {
  * base_path (which is "" before), note; if the note is not empty the image can only be read. On
  * error it leaves nothing behind, and why is about the file, without its name. The others are as in
  * image.h, for a part that lies inside the disk; `map` may answer IMAGE_BELOW. `based` looks at the
- * base, once it is open. All but open, close, map and create may be NULL: nothing to do.
+ * base, once it is open. All but open, close, map and create may be NULL: nothing to
+ * do, if nothing else is said.
  */
 struct image_driver {
     int (*open)(struct image *im, unsigned flags, char *why);
@@ -47,6 +48,7 @@ struct image_driver {
     int (*prepare)(struct image *im);
     bool (*is_dirty)(const struct image *im);
     int (*flush)(struct image *im);
+    int (*resize)(struct image *im, uint64_t size); /* to more; NULL: it cannot be */
     int (*check)(struct image *im, bool repair, void (*report)(const char *),
                  struct image_check *result);
     uint64_t (*file_size)(const struct image *im);

@@ -139,6 +139,8 @@ int qcow2_header(struct image *im, unsigned at, unsigned bytes, uint64_t value);
 
 /* qcow2_grow.c: a refcount table that is twice as large, at least. */
 int qcow2_grow_table(struct image *im);
+/* qcow2_resize.c: a larger disk. */
+int qcow2_resize(struct image *im, uint64_t size);
 
 /* qcow2_check.c, qcow2_create.c */
 int qcow2_check(struct image *im, bool repair, void (*report)(const char *),

@@ -236,6 +236,7 @@ const struct image_driver qcow2_driver = {
     .prepare = qcow2_prepare,
     .is_dirty = qcow2_is_dirty,
     .flush = qcow2_flush,
+    .resize = qcow2_resize,
     .check = qcow2_check,
     .create = qcow2_create,
 };

@@ -49,6 +49,13 @@ static int raw_read_packed(struct image *im, uint64_t offset, void *buf, size_t 
     return imgfile_read_zero(im->file, offset, buf, len);
 }
 
+static int raw_resize(struct image *im, uint64_t size)
+{
+    int rc = imgfile_resize(im->file, size);
+
+    return rc ? rc : imgfile_flush(im->file);
+}
+
 static int raw_create(const struct image_env *env, const char *path,
                       const struct image_params *params, char *why)
 {
@@ -75,5 +82,6 @@ const struct image_driver raw_driver = {
     .map = raw_map,
     .map_write = raw_map_write,
     .read_packed = raw_read_packed,
+    .resize = raw_resize,
     .create = raw_create,
 };

@@ -6,7 +6,8 @@
  * announces in the header that it begins to write, writes its own, flushes, reads it back, and only
  * then counts itself. After a power cut in between, each sector must have one of the two patterns.
  * Prints diskio: boot N, verified M MiB and powers off; stay=1 on the command line keeps it
- * running, disk=NAME takes another than the first disk.
+ * running, disk=NAME takes another than the first disk. plug=1 does none of that, but uses whatever
+ * disks come and go.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <rt/thread.h>
 
 #include "pattern.h"
+#include "plug.h"
 
 #define MAGIC          "diskio 1"
 #define HEADER_SECTORS 8
@@ -182,6 +184,9 @@ int main(void)
     char name[32];
     int rc;
 
+    if (start_option_u64("plug", 0)) {
+        plug_run();
+    }
     buf = page_alloc(6);
     disk = blkfront_open(start_option("disk", name, sizeof(name)) ? name : NULL, &rc);
     if (!disk || !buf) {

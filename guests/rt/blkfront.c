@@ -59,6 +59,17 @@ static void answer_take(struct blkfront *disk, const struct blkif_response *answ
     slot_finish(disk, (unsigned)answer->id, answer->status == BLKIF_RSP_OKAY ? 0 : -XEN_EIO);
 }
 
+/* A back end that was taken away has nothing of ours mapped any more. */
+static void answers_give_up(struct blkfront *disk)
+{
+    for (unsigned id = 0; id < BLKFRONT_SLOTS; id++) {
+        if (disk->slots[id].transfer) {
+            slot_finish(disk, id, -XEN_EIO);
+        }
+    }
+    disk->broken = true;
+}
+
 /* Takes all answers off the ring, and asks for an event at the next one. */
 static void answers_take(struct blkfront *disk)
 {
@@ -78,6 +89,9 @@ static void answers_take(struct blkfront *disk)
             answer_take(disk, &answer);
         }
         RING_FINAL_CHECK_FOR_RESPONSES(&disk->ring, more);
+    }
+    if (disk->gone) {
+        answers_give_up(disk);
     }
 }
 
@@ -218,6 +232,11 @@ int blkfront_flush(struct blkfront *disk)
 uint64_t blkfront_sectors(const struct blkfront *disk)
 {
     return disk->sectors;
+}
+
+bool blkfront_leaving(const struct blkfront *disk)
+{
+    return disk->leaving;
 }
 
 bool blkfront_readonly(const struct blkfront *disk)

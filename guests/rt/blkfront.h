@@ -26,14 +26,17 @@ struct blkfront *blkfront_open(const char *which, int *rc);
 /* Says goodbye to the back end and frees everything; no transfer may be under way. */
 void blkfront_close(struct blkfront *disk);
 
+/* May change while it is open, when the back end says so. */
 uint64_t blkfront_sectors(const struct blkfront *disk);
+/* True once the back end wants the disk back, or has taken it: close it. */
+bool blkfront_leaving(const struct blkfront *disk);
 bool blkfront_readonly(const struct blkfront *disk);
 
 /*
  * Transfers `count` sectors; returns when all of it is done. `buf` lies in the direct map (malloc,
  * page_alloc, statics) and is aligned to a sector. 0, or: -XEN_EINVAL bad alignment or beyond the
- * end, -XEN_EROFS writing a read-only disk, -XEN_EIO the back end failed the request, -XEN_ENOSPC
- * no grant references.
+ * end, -XEN_EROFS writing a read-only disk, -XEN_EIO the back end failed the request or is gone,
+ * -XEN_ENOSPC no grant references.
  */
 int blkfront_read(struct blkfront *disk, uint64_t sector, void *buf, uint32_t count);
 int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count);

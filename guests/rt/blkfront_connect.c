@@ -145,6 +145,49 @@ static int read_geometry(struct blkfront *disk)
     return 0;
 }
 
+static bool is_open(const struct blkfront *disk)
+{
+    const struct blkfront *d = open_disks;
+
+    while (d && d != disk) {
+        d = d->next;
+    }
+    return d;
+}
+
+/* The back end's state was written: it wants the disk back, is gone, or the size has changed. It
+ * may be closed here while this waits for the store. */
+static void backend_changed(const char *path, const char *token, void *arg)
+{
+    struct blkfront *disk = arg;
+    char dir[PATH_MAX_];
+    uint64_t sectors;
+    enum xenbus_state state;
+
+    (void)token;
+    snprintf(dir, sizeof(dir), "%s", path);
+    if (strrchr(dir, '/')) {
+        *strrchr(dir, '/') = '\0';
+    }
+    state = xenbus_state(dir);
+    if (state == XenbusStateConnected && read_u64(dir, "sectors", &sectors) == 0) {
+        if (is_open(disk)) {
+            disk->sectors = sectors;
+        }
+    } else if (is_open(disk)) {
+        disk->leaving = true;
+        disk->gone = state == XenbusStateUnknown;
+        waitq_wake(&disk->wait);
+    }
+}
+
+/* The watch's path and token. */
+static void watch_names(const struct blkfront *disk, char path[PATH_MAX_], char token[32])
+{
+    snprintf(path, PATH_MAX_, "%s/state", disk->backend_dir);
+    snprintf(token, 32, "disk %p", (const void *)disk);
+}
+
 static int make_ring(struct blkfront *disk)
 {
     blkif_sring_t *sring = page_alloc(0);
@@ -209,7 +252,7 @@ static void release(struct blkfront *disk)
 struct blkfront *blkfront_open(const char *which, int *rc)
 {
     struct blkfront *disk = NULL;
-    char number[24];
+    char number[24], path[PATH_MAX_], token[32];
     int ignored = 0;
 
     rc = rc ? rc : &ignored;
@@ -239,19 +282,25 @@ struct blkfront *blkfront_open(const char *which, int *rc)
     }
     disk->next = open_disks;
     open_disks = disk;
+    watch_names(disk, path, token);
+    xs_watch(path, token, backend_changed, disk);
     return disk;
 }
 
 void blkfront_close(struct blkfront *disk)
 {
     struct blkfront **at = &open_disks;
+    unsigned gone = 1U << XenbusStateClosed | 1U << XenbusStateUnknown;
+    char path[PATH_MAX_], token[32];
 
-    xenbus_set_state(disk->dir, XenbusStateClosing);
-    xenbus_wait_state(disk->backend_dir, 1U << XenbusStateClosing | 1U << XenbusStateClosed,
-                      TIMEOUT_NS);
-    xenbus_set_state(disk->dir, XenbusStateClosed);
-    xenbus_wait_state(disk->backend_dir, 1U << XenbusStateClosed | 1U << XenbusStateInitWait,
-                      TIMEOUT_NS);
+    watch_names(disk, path, token);
+    xs_unwatch(path, token);
+    if (!disk->gone) {
+        xenbus_set_state(disk->dir, XenbusStateClosing);
+        xenbus_wait_state(disk->backend_dir, 1U << XenbusStateClosing | gone, TIMEOUT_NS);
+        xenbus_set_state(disk->dir, XenbusStateClosed);
+        xenbus_wait_state(disk->backend_dir, 1U << XenbusStateInitWait | gone, TIMEOUT_NS);
+    }
     while (*at != disk) {
         at = &(*at)->next;
     }

@@ -36,6 +36,8 @@ struct blkfront {
     blkif_vdev_t handle;
     uint64_t sectors;
     bool readonly, can_flush, broken;
+    bool leaving; /* the back end wants it back */
+    bool gone;    /* and has taken it: nothing is answered any more */
 
     blkif_front_ring_t ring;
     grant_ref_t ring_ref;

@@ -214,15 +214,30 @@ static int commit(int argc, char **argv)
     return rc ? tool_fail("commit", rc) : 0;
 }
 
+static int resize(int argc, char **argv)
+{
+    char why[IMAGE_WHY_MAX];
+    struct image *im;
+    int rc;
+
+    (void)argc;
+    if (open_image(argv[2], argv[3], IMAGE_WRITE, &im))
+        return 1;
+    rc = image_resize(im, strtoull(argv[4], NULL, 0), why);
+    if (rc)
+        printf("%s\n", why);
+    return (image_close(im) ?: rc) != 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int words;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"info", 3, info},      {"create", 5, create},      {"convert", 6, convert},
-                    {"check", 4, check},    {"random", 7, random_work}, {"commit", 4, commit},
-                    {"fuzz", 6, tool_fuzz}, {"crash", 8, tool_crash}};
+    } commands[] = {{"info", 3, info},     {"create", 5, create},      {"convert", 6, convert},
+                    {"check", 4, check},   {"random", 7, random_work}, {"commit", 4, commit},
+                    {"resize", 5, resize}, {"fuzz", 6, tool_fuzz},     {"crash", 8, tool_crash}};
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)

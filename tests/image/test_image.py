@@ -221,6 +221,34 @@ def test_small_clusters_and_many_of_them(tmp_path):
     whole(tmp_path / "b.qcow2", "qcow2")
 
 
+@pytest.mark.parametrize("kind", [("raw", ""), ("qcow2", "variant=v2"), ("qcow2", "unit=512"), ("qcow2", "unit=65536")])
+def test_larger(tmp_path, kind):
+    """Again and again, in between writes: with 512-byte clusters the first table moves each time."""
+    fmt, option = kind
+    image, model, size = tmp_path / f"a.{fmt}", raw(tmp_path / "m.raw", 3 * MIB), 3 * MIB
+    tool("convert", model, "raw", image, fmt, option)
+    for n in range(6):
+        tool("random", image, fmt, model, n, 200)
+        size = size * 3 + 512 * n
+        tool("resize", image, fmt, size)
+        os.truncate(model, size)
+        equal(image, fmt, model, "raw")
+        whole(image, fmt)
+    tool("random", image, fmt, model, 9, 500)
+    equal(image, fmt, model, "raw")
+    whole(image, fmt)
+    assert "never made smaller" in refused("resize", image, fmt, size - 512)
+    assert "whole sectors" in refused("resize", image, fmt, size + 1)
+
+
+def test_larger_is_refused(tmp_path):
+    base = raw(tmp_path / "base.raw", 8 * MIB)
+    qemu_img("create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, tmp_path / "small.qcow2", 4 * MIB)
+    assert "its base is larger" in refused("resize", tmp_path / "small.qcow2", "qcow2", 6 * MIB)
+    tool("create", tmp_path / "a.vmdk", "vmdk", MIB)
+    assert "convert it to qcow2" in refused("resize", tmp_path / "a.vmdk", "vmdk", 2 * MIB)
+
+
 # ---- chains ----
 
 def test_chain_of_three_formats(tmp_path):

@@ -408,16 +408,53 @@ static void test_random_words(void **state)
     }
 }
 
+static void test_drives(void **state)
+{
+    static const struct {
+        const char *text;
+        bool cdrom, readonly;
+        const char *target;
+    } good[] = {
+        {"vdev=xvdc, devtype=cdrom", true, true, ""},
+        {",raw,xvdc,cdrom", true, true, ""},
+        {"/disks/a.iso,raw,xvdc,w,devtype=cdrom", true, true, "/disks/a.iso"},
+        {"vdev=xvdc,cdrom,target=/disks/a,b.iso", true, true, "/disks/a,b.iso"},
+        {"/disks/a.img,,xvdc,w,devtype=disk", false, false, "/disks/a.img"},
+    };
+    static const char *const bad[] = {"vdev=xvdc", "/a,,xvdc,w,devtype=floppy",
+                                      "/a,,xvdc,cdrom,devtype=cdrom", "/a,,xvdc,w,disk"};
+    struct diskspec disk;
+    struct cfg_error err;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(diskspec_parse(good[i].text, &disk, &err), 0);
+        assert_int_equal(disk.cdrom, good[i].cdrom);
+        assert_int_equal(disk.readonly, good[i].readonly);
+        assert_string_equal(disk.target, good[i].target);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(diskspec_parse(bad[i], &disk, &err), -XEN_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_file),        cmocka_unit_test(test_shadow_pool),
-        cmocka_unit_test(test_store_modes),       cmocka_unit_test(test_disk_formats),
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_later_setting_wins),
-        cmocka_unit_test(test_per_vcpu_affinity), cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_key_errors),        cmocka_unit_test(test_missing_keys),
-        cmocka_unit_test(test_overrides),         cmocka_unit_test(test_cpulist),
-        cmocka_unit_test(test_nearest),           cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_drives),
+        cmocka_unit_test(test_whole_file),
+        cmocka_unit_test(test_shadow_pool),
+        cmocka_unit_test(test_store_modes),
+        cmocka_unit_test(test_disk_formats),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_later_setting_wins),
+        cmocka_unit_test(test_per_vcpu_affinity),
+        cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_key_errors),
+        cmocka_unit_test(test_missing_keys),
+        cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_cpulist),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_random_words),
     };
 
