@@ -50,6 +50,10 @@ static bool start_disk(void)
     } else {
         if (*vfs_problem())
             printf("disk: %s\n", vfs_problem());
+        else if (!vfs_is_journaled())
+            printf(
+                "disk: it has no journal, a power cut may cost more than the last writes: switch "
+                "off and run tune2fs -j on it\n");
         if (!thread_create("sync", vfs_sync_thread, NULL))
             printf("disk: no memory for the thread that keeps it clean\n");
         return true;

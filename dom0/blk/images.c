@@ -38,11 +38,11 @@ static int file_resize(struct image_file *f, uint64_t size)
     return vfs_truncate(f->priv, size);
 }
 
-/* The file system writes its own tables before what they refer to: one flush covers all. */
+/* One flush covers all files, and the file system's own tables. */
 static int file_flush(struct image_file *f)
 {
     (void)f;
-    return blkdev_flush(vfs_blkdev());
+    return vfs_flush();
 }
 
 static void file_close(struct image_file *f)

@@ -83,10 +83,13 @@ static void submit(struct vbd *v, struct vbd_io *io, struct blk_request *r)
     }
 }
 
-/* Tables of the image that are only in memory have an order of their own to get to the disk. */
+/*
+ * Tables of the image that are only in memory have an order of their own to get to the disk; and so
+ * has what the file system has only in memory.
+ */
 static void flush_tables(struct vbd *v, const struct blkreq *req)
 {
-    int error = image_flush(v->image);
+    int error = vbd_is_dirty(v) ? image_flush(v->image) : vfs_flush();
 
     if (error) {
         vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
@@ -99,7 +102,7 @@ static void start_flush(struct vbd *v, const struct blkreq *req)
 {
     struct vbd_io *io;
 
-    if (vbd_is_dirty(v)) {
+    if (vbd_is_dirty(v) || !vfs_flush_is_plain()) {
         flush_tables(v, req);
         return;
     }

@@ -3,11 +3,14 @@
  * The second extended file system over a block device: a pure library without locks, threads or
  * globals, which runs on dom0 and on the host alike. Only vfs.c (which locks) and tests call it.
  *
- * Rules on disk. Metadata is written through, in an order that leaves a state which `e2fsck -p`
- * repairs whenever the power goes: bitmaps before the pointers to what they cover, data before
- * pointers, an inode's death before its name goes, a name before a new inode's birth. Counters go
- * to disk at ext2_sync(). The superblock says "not clean" from the first change after a sync to the
- * next sync.
+ * Rules on disk. Metadata is changed in an order of which each beginning is a state that `e2fsck
+ * -p` repairs: bitmaps before the pointers to what they cover, data before pointers, an inode's
+ * death before its name goes, a name before a new inode's birth. With a journal these changes reach
+ * the disk in transactions, all or nothing, after the data that was written before
+ * (ext2_journal.c); without one they are written through, and a device with a cache may still bring
+ * them to its medium in another order. Counters go to disk with a transaction, or at ext2_sync().
+ * The superblock says "needs recovery", or without a journal "not clean", from a change to the next
+ * sync.
  *
  * Nothing that is read from disk is trusted: what is out of range, or loops, gives -EIO, a line by
  * the report hook, and the mark "has errors" in the superblock, which makes e2fsck look at it.
@@ -40,6 +43,14 @@ int ext2_mount(struct blkdev *dev, const struct ext2_env *env, struct ext2 **out
 int ext2_unmount(struct ext2 *fs);
 /* Everything on stable storage, counters right, superblock clean (unless it was found unclean). */
 int ext2_sync(struct ext2 *fs);
+/*
+ * What was written before is on stable storage, and all that leads to it: the journal's commit, or
+ * without one the device's flush. Cheaper than ext2_sync(), which also leaves the disk clean.
+ */
+int ext2_flush(struct ext2 *fs);
+/* The device's own flush would do as well. */
+bool ext2_flush_is_plain(const struct ext2 *fs);
+bool ext2_is_journaled(const struct ext2 *fs);
 bool ext2_is_dirty(const struct ext2 *fs);
 bool ext2_is_readonly(const struct ext2 *fs);
 /* Counts changes; unequal to an earlier value: something was written since. */

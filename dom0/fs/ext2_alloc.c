@@ -2,7 +2,7 @@
 /*
  * The bitmaps: blocks and inodes taken and given back. Takers write the bitmap at once, because a
  * pointer to a block that the bitmap calls free is the one thing that costs data; givers leave it
- * to ext2_buf_flush(). Counters live in memory until ext2_sync().
+ * to ext2_buf_flush(). Counters live in memory until ext2_sync(), or go with the transaction.
  */
 #include "dom0/fs/ext2_impl.h"
 
@@ -156,9 +156,11 @@ static int alloc_in_group(struct ext2 *fs, uint32_t group, uint32_t start, uint3
     while (n < want && bit + n < limit && !bit_get(map->data, bit + n))
         n++;
     *first = ext2_group_start(fs, group) + bit;
-    if (n > 0 && !ext2_block_ok(fs, *first, n)) {
+    if (n > 0 && !ext2_block_ok(fs, *first, n))
         rc = ext2_corrupt(fs, "the block bitmap of group %u calls its tables free", group);
-    } else if (n > 0) {
+    else if (n > 0)
+        rc = ext2_journal_reuse(fs, *first, n);
+    if (n > 0 && rc == 0) {
         for (uint32_t i = 0; i < n; i++)
             bit_set(map->data, bit + i);
         count_blocks(fs, group, -(int32_t)n);
@@ -221,14 +223,18 @@ static int free_in_group(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t
 
 int ext2_free_blocks(struct ext2 *fs, uint32_t first, uint32_t count)
 {
+    int rc;
+
     if (!ext2_block_ok(fs, first, count))
         return ext2_corrupt(fs, "a file owns block %u, which no file can", first);
+    rc = ext2_journal_freed(fs, first, count);
+    if (rc < 0)
+        return rc;
     ext2_buf_forget(fs, first, count);
     while (count > 0) {
         uint32_t group = group_of(fs, first);
         uint32_t bit = first - ext2_group_start(fs, group);
         uint32_t n = fs->sb.blocks_per_group - bit;
-        int rc;
 
         if (n > count)
             n = count;

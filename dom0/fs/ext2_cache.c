@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks from and to the device, and the cache of metadata blocks: write-through but for bitmaps in
- * which an operation has cleared bits, because those may reach the disk any time after the pointers
- * to the blocks are gone, and a large file would otherwise write a bitmap per block that it frees.
+ * Blocks from and to the device, and the cache of metadata blocks. With a journal a block that is
+ * written becomes part of the running transaction, and stays in memory until its commit. Without
+ * one the cache is write-through but for bitmaps in which an operation has cleared bits, because
+ * those may reach the disk any time after the pointers to the blocks are gone, and a large file
+ * would otherwise write a bitmap per block that it frees.
  */
 #include "dom0/fs/ext2_impl.h"
 
@@ -53,28 +55,38 @@ void ext2_cache_free(struct ext2 *fs)
     }
 }
 
+/* The buffer of that block, else the one that was unused for longest, else NULL. */
+static struct ext2_buf *buf_find(struct ext2 *fs, uint32_t block)
+{
+    struct ext2_buf *victim = NULL;
+    bool journal = ext2_has_journal(fs);
+
+    for (struct ext2_buf *buf = fs->bufs; buf < fs->bufs + EXT2_BUFS; buf++) {
+        if (buf->block == block)
+            return buf;
+        if (!buf->pins && !(journal && buf->dirty) && (!victim || buf->used < victim->used))
+            victim = buf;
+    }
+    return victim;
+}
+
 /* The buffer of that block, or a free one to fill (block 0). Pinned. */
 static int buf_claim(struct ext2 *fs, uint32_t block, struct ext2_buf **out)
 {
-    struct ext2_buf *victim = NULL;
+    struct ext2_buf *victim = buf_find(fs, block);
+    int rc = 0;
 
-    for (struct ext2_buf *buf = fs->bufs; buf < fs->bufs + EXT2_BUFS; buf++) {
-        if (buf->block == block) {
-            victim = buf;
-            break;
-        }
-        if (!buf->pins && (!victim || buf->used < victim->used))
-            victim = buf;
+    if (!victim && ext2_has_journal(fs)) {
+        rc = ext2_journal_commit(fs);
+        victim = rc < 0 ? NULL : buf_find(fs, block);
     }
     if (!victim)
-        return -XEN_ENOMEM;
+        return rc ? rc : -XEN_ENOMEM;
     if (victim->block != block) {
-        if (victim->dirty) {
-            int rc = ext2_buf_write(fs, victim);
-
-            if (rc < 0)
-                return rc;
-        }
+        if (victim->dirty)
+            rc = ext2_buf_write(fs, victim);
+        if (rc < 0)
+            return rc;
         victim->block = 0;
     }
     victim->pins++;
@@ -124,8 +136,13 @@ void ext2_buf_put(struct ext2_buf *buf)
 
 int ext2_buf_write(struct ext2 *fs, struct ext2_buf *buf)
 {
-    int rc = ext2_disk_write(fs, buf->block, 1, buf->data);
+    int rc;
 
+    if (ext2_has_journal(fs)) {
+        buf->dirty = true;
+        return 0;
+    }
+    rc = ext2_disk_write(fs, buf->block, 1, buf->data);
     /* What could not be written is tried again: the cache must not differ from the disk for ever.
      */
     buf->dirty = rc < 0;
@@ -136,6 +153,8 @@ int ext2_buf_flush(struct ext2 *fs)
 {
     int rc = 0;
 
+    if (ext2_has_journal(fs))
+        return 0;
     for (struct ext2_buf *buf = fs->bufs; buf < fs->bufs + EXT2_BUFS; buf++) {
         if (buf->block && buf->dirty) {
             int err = ext2_buf_write(fs, buf);

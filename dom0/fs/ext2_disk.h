@@ -74,7 +74,11 @@ struct ext2_super_disk {
     uint8_t prealloc_blocks;
     uint8_t prealloc_dir_blocks;
     uint16_t reserved_gdt_blocks;
-    uint8_t rest[816];
+    uint8_t journal_uuid[16];
+    uint32_t journal_inum;
+    uint32_t journal_dev;
+    uint32_t last_orphan;
+    uint8_t rest[788];
 };
 static_assert(sizeof(struct ext2_super_disk) == 1024, "superblock");
 
@@ -144,5 +148,48 @@ struct ext2_xattr_disk {
     uint32_t blocks;
 };
 #define EXT2_XATTR_MAGIC 0xea020000u
+
+/*
+ * The journal, all of it big-endian, as the Linux documentation of JBD2 has it. The blocks of a
+ * transaction follow each other: a descriptor with a tag for each block, these blocks, the commit.
+ */
+#define EXT2_JOURNAL_MAGIC  0xc03b3998u
+#define EXT2_JOURNAL_DESC   1u
+#define EXT2_JOURNAL_COMMIT 2u
+#define EXT2_JOURNAL_SUPER1 3u
+#define EXT2_JOURNAL_SUPER2 4u
+#define EXT2_JOURNAL_REVOKE 5u
+/* The only incompatible feature of a journal that does not change how its blocks look. */
+#define EXT2_JOURNAL_INCOMPAT_REVOKE 1u
+
+struct ext2_journal_head {
+    uint32_t magic;
+    uint32_t type;
+    uint32_t sequence;
+};
+
+struct ext2_journal_super {
+    struct ext2_journal_head head;
+    uint32_t block_size;
+    uint32_t length;   /* blocks of the journal, this one included */
+    uint32_t first;    /* place of the first block of the log */
+    uint32_t sequence; /* the first transaction that is in the log */
+    uint32_t start;    /* and where; 0: the log is empty */
+    uint32_t error;
+    uint32_t feature_compat;
+    uint32_t feature_incompat;
+    uint32_t feature_ro_compat;
+    uint8_t rest[976];
+};
+static_assert(sizeof(struct ext2_journal_super) == 1024, "journal superblock");
+
+#define EXT2_TAG_ESCAPE    1u /* the block began with the magic number: zeros are there instead */
+#define EXT2_TAG_SAME_UUID 2u /* no 16 bytes of UUID follow */
+#define EXT2_TAG_LAST      8u
+struct ext2_journal_tag {
+    uint32_t block;
+    uint32_t flags;
+};
+#define EXT2_TAG_UUID 16u
 
 #endif

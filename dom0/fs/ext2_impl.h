@@ -9,15 +9,17 @@
 
 /*
  * Enough for the deepest use at once (two directories, three indirections, two bitmaps, an inode
- * table block) many times over; the rest is cache: 256 KiB at most.
+ * table block) many times over; the rest is cache, and the running transaction: 512 KiB at most.
  */
-#define EXT2_BUFS 64
+#define EXT2_BUFS 128
 
 /* A block of metadata in memory. File data never gets in here. */
 struct ext2_buf {
     uint32_t block; /* 0: free */
     uint32_t pins;
-    bool dirty; /* to be written later: only bitmaps in which bits were cleared */
+    /* To be written later. With a journal: in the running transaction. Without one: only bitmaps
+     * in which bits were cleared. */
+    bool dirty;
     uint64_t used;
     uint8_t *data;
 };
@@ -31,6 +33,30 @@ struct ext2_inode {
     bool fresh;    /* not on disk yet: the slot's old content, all of it, is to be wiped */
     struct ext2_use *uses;
     struct ext2_inode_disk d;
+};
+
+/* Blocks given back by the running transaction, in runs. */
+#define EXT2_FREED_RUNS 64u
+struct ext2_run {
+    uint32_t first;
+    uint32_t count;
+};
+
+/* See ext2_journal.c. A place is a block's number within the journal. */
+struct ext2_journal {
+    uint32_t *blocks; /* of the disk, by place; NULL: there is no journal */
+    uint32_t first;   /* places of the log: from this one */
+    uint32_t length;  /* to this one, excluded */
+    uint32_t head;    /* where the next transaction goes */
+    uint32_t sequence;
+    bool live;             /* the log is not empty on disk */
+    bool stale;            /* a block in it was given back: it must not be replayed any more */
+    uint32_t *logged;      /* the blocks in it */
+    uint32_t logged_count; /* at most length */
+    uint8_t *block;        /* to make one in */
+    struct ext2_run freed[EXT2_FREED_RUNS];
+    uint32_t freed_count;
+    struct ext2_journal_super super;
 };
 
 struct ext2 {
@@ -61,6 +87,7 @@ struct ext2 {
     uint8_t *bounce; /* one block, for partial ones */
     uint8_t *zeros;  /* EXT2_ZERO_BLOCKS blocks */
     struct ext2_inode *inodes;
+    struct ext2_journal journal;
 };
 #define EXT2_ZERO_BLOCKS 16u
 
@@ -68,8 +95,13 @@ struct ext2 {
 void ext2_report(struct ext2 *fs, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Corruption: reported, remembered in the superblock; returns -EIO. */
 int ext2_corrupt(struct ext2 *fs, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* To be called before the first change of each operation: -EROFS, or marks the disk not clean. */
+/*
+ * To be called before the first change of each operation: -EROFS, or marks the disk not clean, or
+ * makes room in the running transaction for an operation on a few blocks.
+ */
 int ext2_begin(struct ext2 *fs);
+int ext2_write_super(struct ext2 *fs);
+int ext2_write_groups(struct ext2 *fs);
 uint32_t ext2_now(struct ext2 *fs);
 /* RO_COMPAT_LARGE_FILE, which a first file of 2 GiB needs, goes to disk at once. */
 int ext2_need_large_file(struct ext2 *fs);
@@ -83,8 +115,9 @@ int ext2_buf_get(struct ext2 *fs, uint32_t block, struct ext2_buf **out);
 /* The same without reading: all zeros, for a block that was just allocated. */
 int ext2_buf_new(struct ext2 *fs, uint32_t block, struct ext2_buf **out);
 void ext2_buf_put(struct ext2_buf *buf);
+/* To the disk at once, or into the running transaction. */
 int ext2_buf_write(struct ext2 *fs, struct ext2_buf *buf);
-/* Writes what is dirty. */
+/* Writes what is dirty; with a journal, nothing. */
 int ext2_buf_flush(struct ext2 *fs);
 /* Blocks that stop being metadata, or begin a new life: what is cached of them is void. */
 void ext2_buf_forget(struct ext2 *fs, uint32_t block, uint32_t count);
@@ -109,7 +142,36 @@ int ext2_free_inode(struct ext2 *fs, uint32_t ino, bool dir);
 /* Counters from the bitmaps, for a file system that was not unmounted. */
 int ext2_recount(struct ext2 *fs);
 
+/* ext2_journal.c */
+static inline bool ext2_has_journal(const struct ext2 *fs)
+{
+    return fs->journal.blocks != NULL;
+}
+/* Writes the journal's superblock: the log begins there, or is empty (start 0). */
+int ext2_journal_mark(struct ext2 *fs, uint32_t start);
+/*
+ * The running transaction to the journal, and then to its places: durable when it returns 0, with
+ * all that was written before. Whatever fails is tried again by the next one.
+ */
+int ext2_journal_commit(struct ext2 *fs);
+/* Empties the log on disk, once all of it is in its places for good. */
+int ext2_journal_checkpoint(struct ext2 *fs);
+/* Blocks are given back: nobody gets them before the transaction that did it is durable. */
+int ext2_journal_freed(struct ext2 *fs, uint32_t first, uint32_t count);
+/* Before blocks are used: commits if the running transaction gave one of them back. */
+int ext2_journal_reuse(struct ext2 *fs, uint32_t first, uint32_t count);
+
+/* ext2_replay.c */
+/*
+ * Finds the journal, if there is one that can be used. 1: it held something, which is in its places
+ * now, so that all that was read of the disk is void; 0; or an error, with the reason in problem.
+ */
+int ext2_journal_open(struct ext2 *fs, char *problem);
+void ext2_journal_free(struct ext2 *fs);
+
 /* ext2_inode.c */
+/* As ext2_iget(), for those numbers too that have no name. */
+int ext2_iget_any(struct ext2 *fs, uint32_t ino, struct ext2_inode **out);
 int ext2_iwrite(struct ext2_inode *ip);
 /* An inode object for a number that is not on disk yet; the caller fills in d. */
 int ext2_inew(struct ext2 *fs, uint32_t ino, struct ext2_inode **out);

@@ -93,15 +93,13 @@ static struct ext2_inode *inode_object(struct ext2 *fs, uint32_t ino)
     return ip;
 }
 
-int ext2_iget(struct ext2 *fs, uint32_t ino, struct ext2_inode **out)
+int ext2_iget_any(struct ext2 *fs, uint32_t ino, struct ext2_inode **out)
 {
     struct ext2_inode *ip;
     struct ext2_buf *buf;
     uint32_t offset;
     int rc;
 
-    if (ino != EXT2_ROOT_INO && (ino < fs->first_ino || ino > fs->sb.inodes_count))
-        return ext2_corrupt(fs, "a name for inode %u, which cannot have one", ino);
     for (ip = fs->inodes; ip; ip = ip->next) {
         if (ip->ino == ino) {
             ip->refs++;
@@ -125,6 +123,13 @@ int ext2_iget(struct ext2 *fs, uint32_t ino, struct ext2_inode **out)
     }
     *out = ip;
     return 0;
+}
+
+int ext2_iget(struct ext2 *fs, uint32_t ino, struct ext2_inode **out)
+{
+    if (ino != EXT2_ROOT_INO && (ino < fs->first_ino || ino > fs->sb.inodes_count))
+        return ext2_corrupt(fs, "a name for inode %u, which cannot have one", ino);
+    return ext2_iget_any(fs, ino, out);
 }
 
 int ext2_inew(struct ext2 *fs, uint32_t ino, struct ext2_inode **out)

@@ -53,7 +53,7 @@ void ext2_report(struct ext2 *fs, const char *fmt, ...)
     fs->env.report(text);
 }
 
-static int write_super(struct ext2 *fs)
+int ext2_write_super(struct ext2 *fs)
 {
     int rc = blkdev_write(fs->dev, SUPER_SECTOR, &fs->sb, SUPER_SECTORS);
 
@@ -75,7 +75,7 @@ int ext2_corrupt(struct ext2 *fs, const char *fmt, ...)
         fs->sb.state |= EXT2_STATE_ERROR;
         fs->was_unclean = true;
         if (!fs->readonly)
-            write_super(fs); /* the report is what counts, should this fail too */
+            ext2_write_super(fs); /* the report is what counts, should this fail too */
     }
     return -XEN_EIO;
 }
@@ -122,8 +122,7 @@ static int check_features(struct ext2 *fs, char *problem)
     if (fs->sb.rev_level == 0)
         return 0;
     if (incompat == EXT2_INCOMPAT_RECOVER)
-        return refuse(problem, -XEN_EOPNOTSUPP,
-                      "the file system's journal needs recovery: run e2fsck on it");
+        incompat = 0; /* ext2_journal_open() does it */
     if (incompat) {
         feature_list(incompat_names, incompat, list, sizeof(list));
         return refuse(problem, -XEN_EOPNOTSUPP,
@@ -246,13 +245,19 @@ static int load_groups(struct ext2 *fs, char *problem)
     return 0;
 }
 
-static void free_all(struct ext2 *fs)
+static void unload(struct ext2 *fs)
 {
+    ext2_journal_free(fs);
     ext2_cache_free(fs);
     free(fs->groups);
     free(fs->gdt_dirty);
     free(fs->bounce);
     free(fs->zeros);
+}
+
+static void free_all(struct ext2 *fs)
+{
+    unload(fs);
     free(fs);
 }
 
@@ -294,6 +299,46 @@ static int mount_checked(struct ext2 *fs, char *problem)
     if (rc < 0)
         return rc;
     set_max_size(fs);
+    return ext2_journal_open(fs, problem);
+}
+
+/* The superblock's counters are not in the journal; the groups' are. */
+static void sum_groups(struct ext2 *fs)
+{
+    fs->sb.free_blocks_count = fs->sb.free_inodes_count = 0;
+    for (uint32_t g = 0; g < fs->group_count; g++) {
+        fs->sb.free_blocks_count += fs->groups[g].free_blocks_count;
+        fs->sb.free_inodes_count += fs->groups[g].free_inodes_count;
+    }
+}
+
+/* What the journal held has replaced what was read. */
+static int mount_again(struct ext2 *fs, char *problem)
+{
+    struct blkdev *dev = fs->dev;
+    struct ext2_env env = fs->env;
+    int rc;
+
+    unload(fs);
+    memset(fs, 0, sizeof(*fs));
+    fs->dev = dev;
+    fs->env = env;
+    rc = mount_checked(fs, problem);
+    if (rc > 0)
+        return refuse(problem, -XEN_EIO, "the journal comes back: the disk does not obey");
+    if (rc == 0)
+        sum_groups(fs);
+    return rc;
+}
+
+static int mount_settled(struct ext2 *fs, char *problem)
+{
+    int rc = mount_checked(fs, problem);
+
+    if (rc > 0)
+        rc = mount_again(fs, problem);
+    if (rc < 0)
+        return rc;
     rc = check_state(fs, problem);
     if (rc < 0)
         return refuse(problem, rc, "the bitmaps cannot be read");
@@ -311,7 +356,7 @@ int ext2_mount(struct blkdev *dev, const struct ext2_env *env, struct ext2 **out
         return refuse(problem, -XEN_ENOMEM, "not enough memory to mount the file system");
     fs->dev = dev;
     fs->env = *env;
-    rc = mount_checked(fs, problem);
+    rc = mount_settled(fs, problem);
     if (rc == 0) {
         rc = ext2_iget(fs, EXT2_ROOT_INO, &root);
         if (rc == 0) {
@@ -341,6 +386,16 @@ int ext2_unmount(struct ext2 *fs)
     return rc;
 }
 
+/* Blocks of metadata in the running transaction. */
+static uint32_t transaction_size(const struct ext2 *fs)
+{
+    uint32_t n = 0;
+
+    for (const struct ext2_buf *buf = fs->bufs; buf < fs->bufs + EXT2_BUFS; buf++)
+        n += buf->block && buf->dirty;
+    return n;
+}
+
 int ext2_begin(struct ext2 *fs)
 {
     int rc;
@@ -348,10 +403,14 @@ int ext2_begin(struct ext2 *fs)
     if (fs->readonly)
         return -XEN_EROFS;
     fs->changes++;
+    if (ext2_has_journal(fs)) {
+        fs->dirty = true;
+        return transaction_size(fs) < EXT2_BUFS / 2 ? 0 : ext2_journal_commit(fs);
+    }
     if (fs->dirty)
         return 0;
     fs->sb.state &= (uint16_t)~EXT2_STATE_VALID;
-    rc = write_super(fs);
+    rc = ext2_write_super(fs);
     if (rc == 0)
         rc = blkdev_flush(fs->dev);
     if (rc < 0)
@@ -360,7 +419,7 @@ int ext2_begin(struct ext2 *fs)
     return 0;
 }
 
-static int write_groups(struct ext2 *fs)
+int ext2_write_groups(struct ext2 *fs)
 {
     for (uint32_t i = 0; i < fs->gdt_blocks; i++) {
         int rc;
@@ -376,6 +435,21 @@ static int write_groups(struct ext2 *fs)
     return 0;
 }
 
+/* All metadata to its place, for good. */
+static int settle(struct ext2 *fs)
+{
+    int rc;
+
+    if (ext2_has_journal(fs)) {
+        rc = ext2_journal_commit(fs);
+        return rc ? rc : ext2_journal_checkpoint(fs);
+    }
+    rc = ext2_buf_flush(fs);
+    if (rc == 0)
+        rc = ext2_write_groups(fs);
+    return rc ? rc : blkdev_flush(fs->dev);
+}
+
 int ext2_sync(struct ext2 *fs)
 {
     int rc;
@@ -384,17 +458,14 @@ int ext2_sync(struct ext2 *fs)
         return 0;
     if (!fs->dirty)
         return blkdev_flush(fs->dev);
-    rc = ext2_buf_flush(fs);
-    if (rc == 0)
-        rc = write_groups(fs);
-    if (rc == 0)
-        rc = blkdev_flush(fs->dev); /* "clean" must not get there before what it speaks of */
+    rc = settle(fs); /* "clean" must not get there before what it speaks of */
     if (rc < 0)
         return rc;
     fs->sb.wtime = ext2_now(fs);
+    fs->sb.feature_incompat &= ~EXT2_INCOMPAT_RECOVER;
     if (!fs->was_unclean)
         fs->sb.state |= EXT2_STATE_VALID;
-    rc = write_super(fs);
+    rc = ext2_write_super(fs);
     if (rc == 0)
         rc = blkdev_flush(fs->dev);
     if (rc == 0)
@@ -402,12 +473,27 @@ int ext2_sync(struct ext2 *fs)
     return rc;
 }
 
+bool ext2_flush_is_plain(const struct ext2 *fs)
+{
+    return !ext2_has_journal(fs) || transaction_size(fs) == 0;
+}
+
+int ext2_flush(struct ext2 *fs)
+{
+    return ext2_flush_is_plain(fs) ? blkdev_flush(fs->dev) : ext2_journal_commit(fs);
+}
+
+bool ext2_is_journaled(const struct ext2 *fs)
+{
+    return ext2_has_journal(fs);
+}
+
 int ext2_need_large_file(struct ext2 *fs)
 {
     if (fs->sb.feature_ro_compat & EXT2_RO_COMPAT_LARGE_FILE)
         return 0;
     fs->sb.feature_ro_compat |= EXT2_RO_COMPAT_LARGE_FILE;
-    return write_super(fs);
+    return ext2_write_super(fs);
 }
 
 uint32_t ext2_now(struct ext2 *fs)

@@ -84,6 +84,39 @@ int vfs_sync(void)
     return rc;
 }
 
+int vfs_flush(void)
+{
+    int rc = vfs_enter();
+
+    if (rc < 0)
+        return rc;
+    rc = ext2_flush(vfs.fs);
+    vfs_leave();
+    return rc;
+}
+
+bool vfs_flush_is_plain(void)
+{
+    bool plain;
+
+    if (vfs_enter() < 0)
+        return true;
+    plain = ext2_flush_is_plain(vfs.fs);
+    vfs_leave();
+    return plain;
+}
+
+bool vfs_is_journaled(void)
+{
+    bool journaled;
+
+    if (vfs_enter() < 0)
+        return false;
+    journaled = ext2_is_journaled(vfs.fs);
+    vfs_leave();
+    return journaled;
+}
+
 void vfs_tick(void)
 {
     uint64_t changes;

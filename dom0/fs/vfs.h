@@ -46,6 +46,15 @@ const char *vfs_problem(void);
 int vfs_sync(void);
 int vfs_unmount(void);
 /*
+ * All that was written so far is on stable storage, with the metadata that leads to it; waits. The
+ * disk is not marked clean: that is for vfs_sync(). Where vfs_flush_is_plain() the flush of
+ * vfs_blkdev() does the same, without waiting.
+ */
+int vfs_flush(void);
+bool vfs_flush_is_plain(void);
+/* Metadata is journaled: what was flushed survives a power cut on a device with a cache. */
+bool vfs_is_journaled(void);
+/*
  * To be called once a second: syncs when nothing has changed since the last call, or five calls
  * have passed, so that the disk is marked clean most of the time and losing power is mostly
  * harmless.

@@ -9,10 +9,11 @@
 
 # --- the tests, one line each ---------------------------------------------------------------
 ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/fs/ext2_file.c \
-             dom0/fs/ext2_inode.c dom0/fs/ext2_map.c dom0/fs/ext2_name.c dom0/fs/ext2_super.c \
-             dom0/fs/ext2_trunc.c
+             dom0/fs/ext2_inode.c dom0/fs/ext2_journal.c dom0/fs/ext2_map.c dom0/fs/ext2_name.c \
+             dom0/fs/ext2_replay.c dom0/fs/ext2_super.c dom0/fs/ext2_trunc.c
 unit_ext2 := $(ext2_core)
 unit_ext2_random := $(ext2_core)
+unit_ext2_journal := $(ext2_core)
 unit_ext2_damage := $(ext2_core)
 unit_vfs := $(ext2_core) dom0/fs/vfs.c dom0/fs/vfs_strerror.c
 
