@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""What a guest has flushed survives a power cut, whatever the device's cache did with the rest."""
+import subprocess
+
+import pytest
+
+import powercut
+from machine import BUILD, ROOT, fsck
+
+DISKS = {"p.img": 11, "p.qcow2": 12, "p.vmdk": 13}
+
+
+def logged(disk, log):
+    """The disk behind QEMU's blklogwrites."""
+    log.touch()
+    return ["-blockdev", f"driver=file,node-name=medium,filename={disk}", "-blockdev", f"driver=file,node-name=log,filename={log}",
+            "-blockdev", "driver=blklogwrites,node-name=logged,file=medium,log=log,log-sector-size=512",
+            "-device", "virtio-blk-pci,drive=logged,disable-legacy=on"]
+
+
+def record(boot, disk, log, rounds):
+    """One run: three guests, each on an image of another format, while files come and go beside them."""
+    with boot(extra=logged(disk, log)) as m:
+        m.wait_prompt()
+        for name, seed in DISKS.items():
+            m.run(f"disk-create {name} 24M")
+            m.run(f"create flusher name=f{seed} cmdline='rounds={rounds} seed={seed}' disk=['/disks/{name},,xvda,w']")
+        turn = 0
+        while any(f"f{seed}" in m.domains() for seed in DISKS.values()) and turn < 400:
+            turn += 1
+            m.run(f"mkdir /d{turn % 5}")
+            m.run(f"cp /boot/hello.elf /d{turn % 5}/hello")
+            m.run(f"mv /d{turn % 5}/hello /copy{turn % 3}")
+            m.run(f"rm /copy{(turn + 1) % 3}")
+        for seed in DISKS.values():
+            assert f"flusher: {rounds} rounds" in m.run(f"console --log f{seed}")
+        assert m.poweroff() == 0
+
+
+def cuts(boot, golden_disk, tmp_path, rounds, count):
+    subprocess.run(["make", "-s", "build/imgtool"], check=True, cwd=ROOT)
+    disk, medium, log = (tmp_path / n for n in ("dom0.img", "medium.img", "log"))
+    for copy in (disk, medium):
+        subprocess.run(["cp", "--sparse=always", str(golden_disk), str(copy)], check=True)
+    record(boot, disk, log, rounds)
+    assert fsck(disk) == []
+    replay = powercut.Replay(log, medium, seed=1)
+    # The images come first, and flushes are where it matters: cuts from the first stamp on, at random entries.
+    places = sorted(replay.random.sample(range(len(replay.entries)), min(count, len(replay.entries))))
+    flushed = 0
+    for place in places:
+        replay.advance(place)
+        replay.cut(disk)
+        try:
+            there = {n: s for n, s in DISKS.items() if replay.newest.get(s, 0) > 1}
+            powercut.judge(disk, there, replay, tmp_path)
+        except AssertionError:
+            subprocess.run(["cp", "--sparse=always", str(disk), str(BUILD / "logs" / "powercut.img")], check=False)
+            print(f"cut before entry {place} of {len(replay.entries)}; the image is build/logs/powercut.img")
+            raise
+        flushed += sum(len(replay.promised(s)) for s in there.values())
+    replay.advance(len(replay.entries))
+    replay.close()
+    assert {s: replay.newest.get(s) for s in DISKS.values()} == {s: rounds for s in DISKS.values()}
+    assert flushed > count  # there was something to lose
+
+
+def test_power_cuts(boot, golden_disk, tmp_path):
+    cuts(boot, golden_disk, tmp_path, rounds=12, count=40)
+
+
+@pytest.mark.long
+def test_many_power_cuts(boot, golden_disk, tmp_path):
+    cuts(boot, golden_disk, tmp_path, rounds=60, count=500)
