@@ -68,12 +68,10 @@ void sched_tell_idle(struct sched_pool *p)
         sched_tell((unsigned)pcpu);
 }
 
-void sched_unlock(void)
+static __attribute__((noinline)) void unlock_and_tell(struct sched_pcpu *c)
 {
-    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
-    uint64_t told = c->told;
-
     struct sched_vcpu_name unserved = c->unserved;
+    uint64_t told = c->told;
 
     c->told = 0;
     c->unserved.valid = false;
@@ -85,6 +83,16 @@ void sched_unlock(void)
                  unserved.domain, unserved.vcpu);
 }
 
+void sched_unlock(void)
+{
+    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
+
+    if (c->told || c->unserved.valid)
+        unlock_and_tell(c);
+    else
+        spin_unlock(&lock);
+}
+
 /* ---- run states (lock held) ---- */
 
 static bool runnable(const struct sched_vcpu *s)
@@ -94,13 +102,15 @@ static bool runnable(const struct sched_vcpu *s)
 
 static void enter_state(struct sched_vcpu *s, int state, uint64_t now)
 {
-    if (s->run_state == state)
+    int before = s->run_state;
+
+    if (before == state)
         return;
-    trace_runstate(vcpu_of(&s->entity), s->run_state, state, now);
     if (now > s->state_since_ns)
-        s->state_time_ns[s->run_state] += now - s->state_since_ns;
+        s->state_time_ns[before] += now - s->state_since_ns;
     s->run_state = state;
     s->state_since_ns = now;
+    trace_runstate(vcpu_of(&s->entity), before, state, now);
 }
 
 static int state_off_pcpu(const struct sched_vcpu *s)
@@ -153,12 +163,6 @@ static void settle(struct vcpu *v)
 
 /* ---- life ---- */
 
-static void quantum_over(void *arg)
-{
-    (void)arg;
-    arch_request_resched(arch_pcpu_id());
-}
-
 void sched_init(void)
 {
     sched_pools_init();
@@ -169,7 +173,6 @@ void sched_pcpu_init(void)
     struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
 
     *c = (struct sched_pcpu){.idle_since = arch_time_ns()};
-    timer_init(&c->quantum, quantum_over, NULL);
     sched_lock();
     sched_pool_join(arch_pcpu_id());
     sched_unlock();
@@ -318,12 +321,6 @@ static uint64_t quantum_end(const struct sched_slot *s)
     return s->running && s->slice != SCHED_NO_LIMIT ? s->since + s->slice : SCHED_NO_LIMIT;
 }
 
-static void set_quantum(struct sched_pcpu *c, uint64_t end)
-{
-    if (end != SCHED_NO_LIMIT || timer_is_set(&c->quantum))
-        timer_set(&c->quantum, end);
-}
-
 /* One timer for all pCPUs of a pool, so the lock is held. */
 static void set_release(struct sched_pool *p)
 {
@@ -360,13 +357,12 @@ static enum trace_stop why_stopped(const struct sched_vcpu *s, bool yielded, boo
     return quantum_over ? TRACE_STOP_quantum : TRACE_STOP_preempted;
 }
 
-static struct vcpu *choose(unsigned pcpu, uint64_t now)
+static struct vcpu *choose(struct sched_pcpu *c, unsigned pcpu, uint64_t now)
 {
-    struct sched_pcpu *c = &sched_pcpus[pcpu];
     struct vcpu *prev = c->current;
     struct sched_entity *e = NULL;
     enum sched_stop how = SCHED_STOP_SLEEP;
-    bool over = prev && now >= quantum_end(&c->joined->queue.pcpu[pcpu]);
+    bool over = trace_wanted() && prev && now >= quantum_end(&c->joined->queue.pcpu[pcpu]);
 
     if (prev && runnable(&prev->sched))
         how = c->yielded ? SCHED_STOP_YIELD : SCHED_STOP_QUEUE;
@@ -379,8 +375,9 @@ static struct vcpu *choose(unsigned pcpu, uint64_t now)
         e = policy_pick(&c->joined->queue, pcpu, now);
     c->current = e ? vcpu_of(e) : NULL;
     if (prev && prev != c->current) {
-        trace_stop_running(prev, why_stopped(&prev->sched, how == SCHED_STOP_YIELD, over),
-                           now - prev->sched.state_since_ns, now);
+        if (trace_wanted())
+            trace_stop_running(prev, why_stopped(&prev->sched, how == SCHED_STOP_YIELD, over),
+                               now - prev->sched.state_since_ns, now);
         enter_state(&prev->sched, state_off_pcpu(&prev->sched), now);
     }
     if (!prev && e)
@@ -396,12 +393,14 @@ static struct vcpu *choose(unsigned pcpu, uint64_t now)
 /* After a choice: who else should look at the queue, and when this pCPU must (lock held). */
 static uint64_t after_choice(struct sched_pcpu *c, unsigned pcpu, struct vcpu *prev, uint64_t now)
 {
-    if (prev && prev != c->current && prev->sched.entity.state == SCHED_QUEUED)
-        sched_kick_for(prev, now, false);
+    if (prev && prev != c->current && prev->sched.entity.state == SCHED_QUEUED &&
+        (prev->sched.entity.affinity & queue_of(prev)->online & ~(1UL << pcpu)))
+        sched_kick_for(prev, now, false); /* another pCPU may run it: this one has just looked */
     if (!c->joined)
         return SCHED_NO_LIMIT;
     set_release(c->joined);
-    sched_tell_idle(c->joined);
+    if (c->joined->queue.idle)
+        sched_tell_idle(c->joined);
     return quantum_end(&c->joined->queue.pcpu[pcpu]);
 }
 
@@ -444,11 +443,11 @@ struct vcpu *sched_run(void)
     if (left) {
         quantum = now + left;
     } else {
-        next = choose(pcpu, now);
+        next = choose(c, pcpu, now);
         quantum = after_choice(c, pcpu, prev, now);
     }
     sched_unlock();
-    set_quantum(c, quantum);
+    timer_set_quantum(quantum);
     if (next != prev)
         switch_vcpus(pcpu, prev, next);
     return next;

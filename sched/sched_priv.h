@@ -27,7 +27,6 @@ struct sched_pcpu {
     struct sched_pool *joined; /* the one that it serves: itself follows `pool` in sched_run() */
     bool yielded;              /* by `current`, since it was chosen */
     uint64_t idle_ns, idle_since;
-    struct timer quantum;
     struct sched_vcpu_name unserved; /* to be told of in the log then, too */
     uint64_t told; /* pCPUs that shall pick again: told so once this one has released the lock */
 };

@@ -6,6 +6,9 @@
  * t->pcpu is the claim on a timer: it goes from -1 to a pCPU by compare-and-exchange under that
  * heap's lock, and back under the same lock. So two pCPUs that set one timer at once never link it
  * twice.
+ *
+ * Beside the heap each pCPU has the time at which its scheduler wants to choose again. It changes
+ * at every switch, and nobody else touches it: so it needs no lock and no place in the heap.
  */
 #include "sched/timer.h"
 
@@ -21,6 +24,9 @@ static struct timer_heap {
     struct spinlock lock;
     struct timer *root;
     struct timer *firing; /* its callback runs now */
+    uint64_t first;   /* the root's deadline. Its pCPU, which alone adds timers, reads it without
+                       * the lock: at worst it is earlier than what is left */
+    uint64_t quantum; /* its pCPU's alone */
 } heaps[PCPU_MAX];
 
 /* ---- the heap ---- */
@@ -69,12 +75,19 @@ static struct timer *meld_children(struct timer *first)
     return all;
 }
 
+/* After a change of the root. */
+static void note_first(struct timer_heap *h)
+{
+    __atomic_store_n(&h->first, h->root ? h->root->deadline : UINT64_MAX, __ATOMIC_RELAXED);
+}
+
 static void heap_take(struct timer_heap *h, struct timer *t)
 {
     struct timer *rest = meld_children(t->child);
 
     if (h->root == t) {
         h->root = rest;
+        note_first(h);
     } else {
         if (t->prev->child == t)
             t->prev->child = t->next;
@@ -110,10 +123,20 @@ static void withdraw(struct timer *t)
     }
 }
 
+/* On the heap's own pCPU, without the lock: it takes long, and an emulator that runs one pCPU at a
+ * time changes over here. One that wants the lock would find it taken whenever its turn comes. */
+static void program(const struct timer_heap *h)
+{
+    uint64_t first = __atomic_load_n(&h->first, __ATOMIC_RELAXED);
+
+    arch_timer_program(first < h->quantum ? first : h->quantum);
+}
+
 void timer_set(struct timer *t, uint64_t deadline)
 {
     int32_t me = (int32_t)arch_pcpu_id(), unset;
     struct timer_heap *h = &heaps[me];
+    bool first;
 
     for (;;) {
         withdraw(t);
@@ -128,9 +151,12 @@ void timer_set(struct timer *t, uint64_t deadline)
     }
     t->deadline = deadline;
     h->root = meld(h->root, t);
-    if (h->root == t)
-        arch_timer_program(deadline);
+    first = h->root == t;
+    if (first)
+        note_first(h);
     spin_unlock(&h->lock);
+    if (first)
+        program(h);
 }
 
 void timer_stop(struct timer *t)
@@ -151,14 +177,20 @@ bool timer_is_set(const struct timer *t)
 
 void timer_pcpu_init(unsigned pcpu)
 {
-    heaps[pcpu] = (struct timer_heap){.lock = SPINLOCK_INIT(LOCK_TIMER)};
+    heaps[pcpu] = (struct timer_heap){
+        .lock = SPINLOCK_INIT(LOCK_TIMER), .first = UINT64_MAX, .quantum = UINT64_MAX};
 }
 
-void timer_interrupt(void)
+void timer_set_quantum(uint64_t deadline)
 {
     struct timer_heap *h = &heaps[arch_pcpu_id()];
-    uint64_t now = arch_time_ns();
 
+    h->quantum = deadline;
+    program(h);
+}
+
+static __attribute__((noinline)) void fire(struct timer_heap *h, uint64_t now)
+{
     spin_lock(&h->lock);
     for (unsigned fired = 0; fired < FIRE_MAX; fired++) {
         struct timer *t = h->root;
@@ -172,6 +204,21 @@ void timer_interrupt(void)
         __atomic_store_n(&h->firing, NULL, __ATOMIC_RELEASE);
         spin_lock(&h->lock);
     }
-    arch_timer_program(h->root ? h->root->deadline : UINT64_MAX);
     spin_unlock(&h->lock);
+}
+
+void timer_interrupt(uint64_t now)
+{
+    unsigned pcpu = arch_pcpu_id();
+    struct timer_heap *h = &heaps[pcpu];
+    bool over = h->quantum <= now;
+
+    if (__atomic_load_n(&h->first, __ATOMIC_RELAXED) <= now)
+        fire(h, now);
+    if (over) {
+        h->quantum = UINT64_MAX;
+        arch_request_resched(pcpu); /* sets the next one, and the hardware for both */
+    } else {
+        program(h);
+    }
 }

@@ -35,6 +35,12 @@ void timer_stop(struct timer *t);
 bool timer_is_set(const struct timer *t);
 
 void timer_pcpu_init(unsigned pcpu); /* before the first timer is set there */
-void timer_interrupt(void);          /* arch: the local timer fired on this pCPU */
+/* arch: the local timer fired on this pCPU, at `now` of arch_time_ns(). */
+void timer_interrupt(uint64_t now);
+
+/* When this pCPU shall choose again what it runs: timer_interrupt() has it do so then. UINT64_MAX:
+ * never. sched_run() alone calls this, whenever it is called: until then the hardware may be left
+ * without a deadline. */
+void timer_set_quantum(uint64_t deadline);
 
 #endif

@@ -190,13 +190,13 @@ void arch_timer_program(uint64_t deadline_ns)
 
 static void timer_fired(void)
 {
-    uint64_t deadline = this_pcpu()->timer_deadline;
+    uint64_t deadline = this_pcpu()->timer_deadline, now = arch_time_ns();
 
     this_pcpu()->timer_deadline = ~0UL; /* nothing is programmed any more */
-    if (arch_time_ns() < deadline)
+    if (now < deadline)
         arch_timer_program(deadline); /* a step of a far deadline, or a few ticks early */
     else
-        timer_interrupt();
+        timer_interrupt(now);
 }
 
 /* ---- interrupts ---- */

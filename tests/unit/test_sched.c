@@ -110,7 +110,7 @@ static void settle(void)
         for (unsigned p = 0; p < PCPUS; p++) {
             fake.pcpu = p;
             if (fake.timer[p] <= fake.now_ns) {
-                timer_interrupt();
+                timer_interrupt(fake.now_ns);
                 again = true;
             }
             if (resched[p]) {

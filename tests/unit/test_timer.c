@@ -79,7 +79,7 @@ static void let_fire(void)
     for (fake.pcpu = 0; fake.pcpu < PCPUS; fake.pcpu++)
         while (fake.timer[fake.pcpu] <= fake.now_ns) {
             last_fired = 0;
-            timer_interrupt();
+            timer_interrupt(fake.now_ns);
         }
     for (unsigned i = 0; i < TIMERS; i++)
         assert_false(model[i].set && model[i].deadline <= fake.now_ns);
@@ -157,7 +157,7 @@ static void test_past_fires_at_the_next_interrupt(void **state)
     timer_set(&a, 0);
     assert_int_equal(a_fired, 0);
     assert_int_equal(fake.timer[0], 0);
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 1);
     assert_true(fake.timer[0] == UINT64_MAX);
 }
@@ -171,7 +171,7 @@ static void test_never(void **state)
     timer_set(&a, UINT64_MAX);
     assert_false(timer_is_set(&a));
     fake.now_ns = UINT64_MAX;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 0);
     timer_set(&a, INT64_MAX - 1);
     assert_true(timer_is_set(&a));
@@ -183,7 +183,7 @@ static void test_an_early_interrupt_programs_again(void **state)
     (void)state;
     timer_set(&a, 100);
     fake.timer[0] = 0;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 0);
     assert_int_equal(fake.timer[0], 100);
     timer_stop(&a);
@@ -202,7 +202,7 @@ static void test_a_timer_that_rearms_in_the_past_does_not_hang(void **state)
     timer_init(&a, set_to_the_past, NULL);
     fake.now_ns = 50;
     timer_set(&a, 10);
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_in_range(a_fired, 1, 1000);
     assert_true(fake.timer[0] <= 50);
     timer_stop(&a);
@@ -223,7 +223,7 @@ static void test_a_callback_stops_another_that_is_due(void **state)
     timer_set(&b, 10);
     timer_set(&a, 9);
     fake.now_ns = 20;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(b_fired, 0);
     assert_false(timer_is_set(&b));
 }
@@ -237,10 +237,10 @@ static void test_moves_to_the_pcpu_that_sets_it(void **state)
     assert_int_equal(fake.timer[1], 20);
     fake.now_ns = 30;
     fake.pcpu = 0;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 0);
     fake.pcpu = 1;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 1);
 }
 
@@ -276,10 +276,74 @@ static void test_stop_waits_for_the_callback(void **state)
     timer_init(&a, stopped_elsewhere, NULL);
     timer_set(&a, 1);
     fake.now_ns = 1;
-    timer_interrupt();
+    timer_interrupt(fake.now_ns);
     assert_int_equal(a_fired, 1);
     fake.pcpu = 1;
     timer_stop(&a); /* now there is nothing to wait for */
+}
+
+/* Programming the hardware takes long: who wants the heap's lock meanwhile gets it. Else it finds
+ * it taken whenever it looks, where pCPUs take turns at that point. */
+static struct timer *wanted;
+
+void arch_timer_program(uint64_t deadline_ns)
+{
+    struct timer *t = wanted;
+
+    fake.timer[fake.pcpu] = deadline_ns;
+    wanted = NULL;
+    if (t)
+        timer_stop(t);
+}
+
+static void test_the_hardware_is_programmed_without_the_lock(void **state)
+{
+    (void)state;
+    timer_set(&b, 1000);
+    wanted = &b;
+    timer_set(&a, 10);
+    assert_null(wanted);
+    assert_false(timer_is_set(&b));
+    timer_set(&b, 1000);
+    wanted = &b;
+    fake.now_ns = 10;
+    timer_interrupt(fake.now_ns);
+    assert_int_equal(a_fired, 1);
+    assert_null(wanted);
+    assert_false(timer_is_set(&b));
+}
+
+static void test_quantum(void **state)
+{
+    (void)state;
+    timer_set(&b, 100);
+    timer_set_quantum(50);
+    assert_int_equal(fake.timer[0], 50);
+    timer_set(&a, 60);
+    assert_int_equal(fake.timer[0], 50);
+    timer_set(&a, 40);
+    assert_int_equal(fake.timer[0], 40);
+    fake.now_ns = 45;
+    timer_interrupt(fake.now_ns);
+    assert_int_equal(a_fired, 1);
+    assert_int_equal(fake.rescheds[0], 0);
+    assert_int_equal(fake.timer[0], 50);
+    timer_set(&a, 55);
+    fake.now_ns = 60; /* both are due */
+    timer_interrupt(fake.now_ns);
+    assert_int_equal(a_fired, 2);
+    assert_int_equal(fake.rescheds[0], 1);
+    timer_interrupt(fake.now_ns); /* once */
+    assert_int_equal(fake.rescheds[0], 1);
+    timer_set_quantum(80);
+    fake.pcpu = 1;
+    timer_set_quantum(70); /* each pCPU has its own */
+    assert_int_equal(fake.timer[0], 80);
+    assert_int_equal(fake.timer[1], 70);
+    fake.pcpu = 0;
+    timer_set_quantum(UINT64_MAX);
+    assert_int_equal(fake.timer[0], 100);
+    timer_stop(&b);
 }
 
 int main(void)
@@ -292,6 +356,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_timer_that_rearms_in_the_past_does_not_hang, setup),
         cmocka_unit_test_setup(test_a_callback_stops_another_that_is_due, setup),
         cmocka_unit_test_setup(test_moves_to_the_pcpu_that_sets_it, setup),
+        cmocka_unit_test_setup(test_the_hardware_is_programmed_without_the_lock, setup),
+        cmocka_unit_test_setup(test_quantum, setup),
         cmocka_unit_test_setup(test_stop_waits_for_the_callback, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
