@@ -221,9 +221,9 @@ int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t n
     return pcpu;
 }
 
-int policy_idle_with_work(struct sched_queue *q)
+int policy_find_idle_with_work(struct sched_queue *q)
 {
-    for (uint64_t m = q->waiting ? q->idle : 0; m; m &= m - 1) {
+    for (uint64_t m = q->idle; m; m &= m - 1) {
         int p = __builtin_ctzl(m);
         if (q->policy->has_work(q, (unsigned)p)) {
             q->idle &= ~(1UL << p);
@@ -233,22 +233,9 @@ int policy_idle_with_work(struct sched_queue *q)
     return -1;
 }
 
-uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now)
-{
-    const struct sched_slot *s = &q->pcpu[pcpu];
-    uint64_t min = s->slice < q->min_run_ns ? s->slice : q->min_run_ns;
-
-    return s->running && now < s->since + min ? s->since + min - now : 0;
-}
-
 bool policy_served(const struct sched_queue *q, const struct sched_entity *e)
 {
     return !q->policy->served || e->state != SCHED_QUEUED || q->policy->served(q, e);
-}
-
-uint64_t policy_release_time(const struct sched_queue *q)
-{
-    return q->policy->release_time ? q->policy->release_time(q) : SCHED_NO_LIMIT;
 }
 
 void policy_release(struct sched_queue *q, uint64_t now)

@@ -154,13 +154,30 @@ void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sched_
 struct sched_entity *policy_pick(struct sched_queue *q, unsigned pcpu, uint64_t now);
 /* Which pCPU to tell; an idle one is not proposed again until it picked. -1: none. */
 int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t now, bool waking);
-/* An idle pCPU that could run something that is queued and was not told yet; -1. */
-int policy_idle_with_work(struct sched_queue *q);
-/* ns that the running one may still go on undisturbed; 0: may be preempted. */
-uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now);
 bool policy_served(const struct sched_queue *q, const struct sched_entity *e);
-uint64_t policy_release_time(const struct sched_queue *q);
 void policy_release(struct sched_queue *q, uint64_t now);
+int policy_find_idle_with_work(struct sched_queue *q); /* below */
+
+/* Asked at every switch: */
+
+/* An idle pCPU that could run something that is queued and was not told yet; -1. */
+static inline int policy_idle_with_work(struct sched_queue *q)
+{
+    return q->waiting && q->idle ? policy_find_idle_with_work(q) : -1;
+}
+/* ns that the running one may still go on undisturbed; 0: may be preempted. */
+static inline uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    const struct sched_slot *s = &q->pcpu[pcpu];
+    uint64_t min = s->slice < q->min_run_ns ? s->slice : q->min_run_ns;
+
+    return s->running && now < s->since + min ? s->since + min - now : 0;
+}
+/* When policy_release() is due; SCHED_NO_LIMIT: never. */
+static inline uint64_t policy_release_time(const struct sched_queue *q)
+{
+    return q->policy->release_time ? q->policy->release_time(q) : SCHED_NO_LIMIT;
+}
 
 /* Does anybody wait for a pCPU? Asked without the lock the answer is a hint. */
 static inline bool policy_somebody_waits(const struct sched_queue *q)

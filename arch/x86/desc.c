@@ -164,9 +164,12 @@ static void window_load(unsigned first, uint64_t *const pages[], unsigned count,
     }
 }
 
-void x86_gdt_load_guest(uint64_t *const pages[GDT_GUEST_PAGES])
+void x86_gdt_load_guest(uint64_t *const pages[GDT_GUEST_PAGES], unsigned count)
 {
-    window_load(0, pages, GDT_GUEST_PAGES, absent_entry());
+    struct pcpu *p = this_pcpu();
+
+    window_load(0, pages, count > p->gdt_pages ? count : p->gdt_pages, absent_entry());
+    p->gdt_pages = count;
 }
 
 uint64_t x86_ldt_window(void)

@@ -41,9 +41,10 @@ void desc_window_create(struct pcpu *p, maddr_t page14);
 /* On the pCPU itself: GDTR, IDTR, TSS, segment registers, SYSCALL MSRs. */
 void desc_load(struct pcpu *p);
 
-/* On this pCPU: pages 0..13 of the GDT are now these (addresses in the map of all memory; NULL: the
- * shared page of absent descriptors). */
-void x86_gdt_load_guest(uint64_t *const pages[14]);
+/* On this pCPU: the first `count` pages of the GDT are now these (addresses in the map of all
+ * memory), the others of 0..13 the shared page of absent descriptors; so are their pages[], NULL.
+ */
+void x86_gdt_load_guest(uint64_t *const pages[14], unsigned count);
 /* On this pCPU: the LDT is now `entries` descriptors in these pages; 0 entries: none. A look at a
  * NULL page faults, at its place behind x86_ldt_window(). The contents must be sanitised as those
  * of the GDT. */

@@ -41,6 +41,11 @@ void x86_descriptors_copy(uint64_t *to, const uint64_t *from, unsigned entries)
         to[i] = x86_descriptor_sanitise(__atomic_load_n(&from[i], __ATOMIC_RELAXED));
 }
 
+static unsigned gdt_pages(unsigned entries)
+{
+    return (entries + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE;
+}
+
 struct gdt_copy {
     uint64_t *page[GDT_GUEST_PAGES];
     mfn_t mfn[GDT_GUEST_PAGES];
@@ -88,6 +93,7 @@ static void swap_copies(struct vcpu *v, struct gdt_copy *copy, const uint64_t *f
     memcpy(v->arch.gdt, copy->page, sizeof copy->page);
     memcpy(v->arch.gdt_mfn, copy->mfn, sizeof copy->mfn);
     v->arch.gdt_entries = entries;
+    v->arch.gdt_pages = gdt_pages(entries);
     for (unsigned i = 0; i < GDT_GUEST_PAGES && copy->page[i]; i++)
         v->arch.gdt_gfn[i] = gfn_of(frames[i]);
     paging_unlock(v->domain->paging);
@@ -98,7 +104,7 @@ static void swap_copies(struct vcpu *v, struct gdt_copy *copy, const uint64_t *f
 long x86_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries)
 {
     struct gdt_copy copy = {{NULL}, {{0}}};
-    unsigned count = (entries + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE;
+    unsigned count = gdt_pages(entries);
 
     if (entries > DESC_GDT_ENTRIES_GUEST)
         return refuse(v->domain, -XEN_EINVAL, "GDT of %u entries", entries);
@@ -112,7 +118,7 @@ long x86_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries)
         }
     }
     if (v == current_vcpu())
-        x86_gdt_load_guest(copy.page);
+        x86_gdt_load_guest(copy.page, count);
     swap_copies(v, &copy, frames, entries);
     free_copies(copy.page, copy.mfn);
     return 0;
@@ -121,7 +127,7 @@ long x86_gdt_set(struct vcpu *v, const uint64_t *frames, unsigned entries)
 void x86_gdt_release(struct vcpu *v)
 {
     free_copies(v->arch.gdt, v->arch.gdt_mfn);
-    v->arch.gdt_entries = 0;
+    v->arch.gdt_entries = v->arch.gdt_pages = 0;
 }
 
 static void gdt_descriptor_changed(struct vcpu *v, gfn_t gfn, unsigned offset, uint64_t desc)

@@ -66,6 +66,7 @@ struct pcpu {
     struct pcid_table pcid;
 
     uint64_t *desc_l1;   /* page-table entries of the descriptor window (desc.c) */
+    unsigned gdt_pages;  /* of a guest's GDT in the window */
     unsigned ldt_loaded; /* entries of the LDT in LDTR, 0: none */
 
     struct x86_tss tss;

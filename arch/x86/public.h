@@ -48,7 +48,9 @@ struct arch_vcpu {
     uint64_t *gdt[GDT_GUEST_PAGES]; /* sanitised copies of the guest's GDT frames; NULL: absent */
     mfn_t gdt_mfn[GDT_GUEST_PAGES]; /* the frames that the copies are in */
     gfn_t gdt_gfn[GDT_GUEST_PAGES]; /* the guest's frames that they were made from */
-    unsigned gdt_entries;
+    unsigned gdt_entries, gdt_pages;
+
+    uint64_t time_written; /* TSC when vcpu_info's clock was set */
 
     uint64_t ldt_base; /* the guest's address */
     unsigned ldt_entries;

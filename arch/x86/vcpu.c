@@ -178,6 +178,10 @@ void arch_vcpu_save(struct vcpu *prev)
     __atomic_and_fetch(paging_pcpus_of(prev->domain->paging), ~(1UL << p->id), __ATOMIC_RELEASE);
 }
 
+/* Ticks. The scale never changes, so a guest's clock is right however old its copy is. It is
+ * renewed for guests that multiply in 64 bits: 2^32 ticks would be too many. */
+#define TIME_KEEPS (1UL << 30)
+
 void arch_vcpu_load(struct vcpu *next)
 {
     struct pcpu *p = this_pcpu();
@@ -189,12 +193,13 @@ void arch_vcpu_load(struct vcpu *next)
     *x86_guest_regs() = next->arch.regs;
     __atomic_or_fetch(paging_pcpus_of(next->domain->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
     x86_load_root(next);
-    x86_gdt_load_guest(next->arch.gdt);
+    x86_gdt_load_guest(next->arch.gdt, next->arch.gdt_pages);
     x86_ldt_load(next);
     load_segments(&next->arch);
     x86_fpu_load(next);
     load_debug(&next->arch);
-    arch_vcpu_update_time(next);
+    if (next->time_va || x86_rdtsc() - next->arch.time_written > TIME_KEEPS)
+        arch_vcpu_update_time(next);
     publish_runstate(next);
 }
 
@@ -350,7 +355,7 @@ void arch_vcpu_update_time(struct vcpu *v)
      * vcpu_time_info). */
     __atomic_store_n(&t->version, version, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    t->tsc_timestamp = x86_rdtsc();
+    t->tsc_timestamp = v->arch.time_written = x86_rdtsc();
     t->system_time = tsc_to_ns(t->tsc_timestamp);
     t->tsc_to_system_mul = tsc_scale.mul;
     t->tsc_shift = tsc_scale.shift;
