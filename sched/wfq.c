@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The queue is a tree by s that knows the affinities (sched/tree.h). Caps and counters are exact in
- * integers: the remainder of the division by the weight is carried, and s never overflows
+ * The queue of a pCPU is two trees by s: of the entities that may run there only, and of all those
+ * that may run on several pCPUs, which knows the affinities (sched/tree.h). Caps and counters are
+ * exact in integers: the remainder of the division by the weight is carried, and s never overflows
  * (rebase()).
  */
 #include "sched/policy.h"
@@ -28,15 +29,32 @@ static void insert(struct tree *t, struct sched_entity *e)
     tree_insert(t, &e->wfq.node);
 }
 
-/* The queued entity with the smallest s that may run there. */
-static struct sched_entity *find_first(const struct sched_queue *q, unsigned pcpu)
+/* Where it is queued. An affinity is never empty (sched/pool.c). */
+static struct tree *queue_of(struct sched_queue *q, const struct sched_entity *e)
 {
-    return entity_of(tree_first(&q->wfq.queued, 1UL << pcpu));
+    bool pinned = !(e->affinity & (e->affinity - 1));
+
+    return pinned ? &q->wfq.pcpu[__builtin_ctzl(e->affinity)].own : &q->wfq.shared;
+}
+
+/* Where it waits. */
+static struct tree *tree_of(struct sched_queue *q, const struct sched_entity *e)
+{
+    return e->state == SCHED_PARKED ? &q->wfq.parked : queue_of(q, e);
+}
+
+/* The queued entity with the smallest s that may run there. */
+static inline struct sched_entity *find_first(const struct sched_queue *q, unsigned pcpu)
+{
+    struct tree_node *own = q->wfq.pcpu[pcpu].own.first;
+    struct tree_node *shared = tree_first(&q->wfq.shared, 1UL << pcpu);
+
+    return entity_of(!own || (shared && shared->key < own->key) ? shared : own);
 }
 
 static bool wfq_has_work(const struct sched_queue *q, unsigned pcpu)
 {
-    return tree_first(&q->wfq.queued, 1UL << pcpu) != NULL;
+    return find_first(q, pcpu) != NULL;
 }
 
 /* ---- the service counter ---- */
@@ -69,8 +87,9 @@ static void rebase_node(struct tree_node *n, void *w)
 static void rebase(struct sched_queue *q)
 {
     q->wfq.era++;
-    tree_each(q->wfq.queued.root, rebase_node, &q->wfq);
+    tree_each(q->wfq.shared.root, rebase_node, &q->wfq);
     for (unsigned p = 0; p < PCPU_MAX; p++) {
+        tree_each(q->wfq.pcpu[p].own.root, rebase_node, &q->wfq);
         q->wfq.pcpu[p].floor = take_down(q->wfq.pcpu[p].floor);
         if (q->pcpu[p].running)
             to_present_era(&q->wfq, &q->pcpu[p].running->wfq);
@@ -184,12 +203,6 @@ static bool waits(const struct sched_entity *e)
     return e->state == SCHED_QUEUED || e->state == SCHED_PARKED;
 }
 
-/* Where it waits. */
-static struct tree *tree_of(struct sched_queue *q, const struct sched_entity *e)
-{
-    return e->state == SCHED_QUEUED ? &q->wfq.queued : &q->wfq.parked;
-}
-
 /* What it is ahead of s_min stays the same time: a quantum at weight 1 would keep it waiting for
  * minutes at weight 256. */
 static void wfq_set_weight(struct sched_queue *q, struct sched_entity *e, uint32_t weight)
@@ -246,12 +259,12 @@ static void wfq_wake(struct sched_queue *q, struct sched_entity *e, uint64_t now
     to_present_era(&q->wfq, &e->wfq);
     if (e->wfq.service < floor)
         e->wfq.service = floor;
-    insert(&q->wfq.queued, e);
+    insert(queue_of(q, e), e);
 }
 
 static void wfq_sleep(struct sched_queue *q, struct sched_entity *e)
 {
-    tree_remove(e->state == SCHED_PARKED ? &q->wfq.parked : &q->wfq.queued, &e->wfq.node);
+    tree_remove(tree_of(q, e), &e->wfq.node);
 }
 
 static uint64_t wfq_release_time(const struct sched_queue *q)
@@ -306,7 +319,7 @@ static void wfq_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sc
     next = how == SCHED_STOP_YIELD ? find_first(q, pcpu) : NULL;
     if (next && e->wfq.service <= next->wfq.service)
         e->wfq.service = next->wfq.service + 1;
-    insert(&q->wfq.queued, e);
+    insert(queue_of(q, e), e);
 }
 
 /* Takes the first one off the queue whose group has budget; those without are parked. */
@@ -315,7 +328,7 @@ static struct sched_entity *take_first(struct sched_queue *q, unsigned pcpu, uin
     struct sched_entity *e;
 
     while ((e = find_first(q, pcpu))) {
-        tree_remove(&q->wfq.queued, &e->wfq.node);
+        tree_remove(tree_of(q, e), &e->wfq.node);
         if (!e->group->cap)
             return e;
         refill(e->group, now);

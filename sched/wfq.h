@@ -61,11 +61,13 @@ struct wfq_group {
 };
 
 struct wfq {
-    struct tree queued, parked; /* by s */
+    struct tree shared; /* by s: the queued ones that may run on several pCPUs */
+    struct tree parked; /* by s */
     uint32_t era;
     uint64_t stretch;     /* ns: the longest quantum that really was, of late; >= WFQ_QUANTUM_NS */
     uint64_t parked_till; /* period in which the parked ones are looked at again */
     struct wfq_pcpu {
+        struct tree own;   /* by s: the queued ones that may run here only */
         uint64_t floor;    /* s_min as this pCPU saw it */
         uint64_t reserved; /* ns of the slice taken from the group's budget */
     } pcpu[PCPU_MAX];

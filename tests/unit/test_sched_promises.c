@@ -114,17 +114,20 @@ static unsigned depth(const struct tree_node *n)
     return d;
 }
 
-static double steps_of_a_pick(unsigned tasks, bool pinned)
+/* Each may run on that many neighbours of 8 pCPUs. */
+static double steps_of_a_pick(unsigned tasks, unsigned width)
 {
     unsigned steps = 0, picks = 0;
 
     machine_start(&wfq_policy, 8, tasks);
     for (unsigned i = 0; i < tasks; i++)
         machine_pin(machine_add(1 + (uint32_t)machine_rnd(1000), 0, 0, 0),
-                    pinned ? 1UL << machine_rnd(8) : ~0UL);
+                    ((1UL << width) - 1) << machine_rnd(9 - width));
     machine_wake_all();
     while (m->now < 50 * MS) {
-        const struct tree_node *n = tree_first(&m->q.wfq.queued, 1UL << machine_rnd(8));
+        uint32_t pcpu = machine_rnd(8);
+        const struct tree_node *n =
+            width == 1 ? m->q.wfq.pcpu[pcpu].own.first : tree_first(&m->q.wfq.shared, 1UL << pcpu);
 
         steps += depth(n);
         picks += n != NULL;
@@ -136,11 +139,11 @@ static double steps_of_a_pick(unsigned tasks, bool pinned)
 static void test_wfq_pick_is_logarithmic(void **state)
 {
     (void)state;
-    for (unsigned pinned = 0; pinned < 2; pinned++) {
+    for (unsigned width = 1; width <= 8; width++) {
         /* 2 ln n is 4.6, 9.2 and 13.8: so deep is a node in the middle, the first less. */
-        assert_true(steps_of_a_pick(10, pinned) < 6);
-        assert_true(steps_of_a_pick(100, pinned) < 11);
-        assert_true(steps_of_a_pick(1000, pinned) < 15);
+        assert_true(steps_of_a_pick(10, width) < 6);
+        assert_true(steps_of_a_pick(100, width) < 11);
+        assert_true(steps_of_a_pick(1000, width) < 15);
     }
 }
 
