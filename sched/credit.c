@@ -8,7 +8,12 @@
  * than one pCPU can serve, nor more than its part of the domain's cap: what that leaves over goes
  * to the others. A capped vCPU in debt by more than one share is parked until it is out of it.
  *
- * Promise: shares by weight, and caps, over many accounts.
+ * Promise: shares by weight, and caps, over many accounts; on one pCPU, and on several where no
+ * vCPU is due a whole one. Where one is, what is handed out is right, but not what is served: a
+ * slice is a whole period, so it waits for one now and then, and meanwhile those that are OVER take
+ * turns in order of arrival. Of the weights 2048, 1024, 512 and 256 on two pCPUs the first has 0.86
+ * of the pCPU that is its due, and the last 0.29 instead of 0.14. Whom the first does not meet in a
+ * queue, as with 1000, 1 and 1, it does not wait for.
  *
  * BOOST is left out: in Xen, who wakes while UNDER is served before all others. It is what lets a
  * vCPU take nearly all of a pCPU by sleeping at the right moments (F. Zhou et al., "Scheduler

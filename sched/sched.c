@@ -328,7 +328,7 @@ static void set_release(struct sched_pool *p)
 
     if (release != SCHED_NO_LIMIT &&
         (!timer_is_set(&p->release_timer) || p->release_timer.deadline != release))
-        timer_set(&p->release_timer, release);
+        timer_set_before_quantum(&p->release_timer, release);
 }
 
 /* This pCPU leaves its pool, running nothing, and joins the one that it was given to (lock held).

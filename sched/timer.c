@@ -132,16 +132,16 @@ static void program(const struct timer_heap *h)
     arch_timer_program(first < h->quantum ? first : h->quantum);
 }
 
-void timer_set(struct timer *t, uint64_t deadline)
+/* Into the heap of this pCPU, `me`. Is it the first now? */
+static bool enter(struct timer_heap *h, int32_t me, struct timer *t, uint64_t deadline)
 {
-    int32_t me = (int32_t)arch_pcpu_id(), unset;
-    struct timer_heap *h = &heaps[me];
+    int32_t unset;
     bool first;
 
     for (;;) {
         withdraw(t);
         if (deadline >= INT64_MAX)
-            return;
+            return false;
         spin_lock(&h->lock);
         unset = -1;
         if (__atomic_compare_exchange_n(&t->pcpu, &unset, me, false, __ATOMIC_ACQ_REL,
@@ -155,8 +155,22 @@ void timer_set(struct timer *t, uint64_t deadline)
     if (first)
         note_first(h);
     spin_unlock(&h->lock);
-    if (first)
-        program(h);
+    return first;
+}
+
+void timer_set(struct timer *t, uint64_t deadline)
+{
+    unsigned me = arch_pcpu_id();
+
+    if (enter(&heaps[me], (int32_t)me, t, deadline))
+        program(&heaps[me]);
+}
+
+void timer_set_before_quantum(struct timer *t, uint64_t deadline)
+{
+    unsigned me = arch_pcpu_id();
+
+    enter(&heaps[me], (int32_t)me, t, deadline);
 }
 
 void timer_stop(struct timer *t)

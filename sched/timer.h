@@ -42,5 +42,8 @@ void timer_interrupt(uint64_t now);
  * never. sched_run() alone calls this, whenever it is called: until then the hardware may be left
  * without a deadline. */
 void timer_set_quantum(uint64_t deadline);
+/* timer_set() for sched_run(), which holds a lock and calls timer_set_quantum() after it: the
+ * hardware is left to that. */
+void timer_set_before_quantum(struct timer *t, uint64_t deadline);
 
 #endif

@@ -252,6 +252,27 @@ static void test_credit_weights(void **state)
     }
 }
 
+/* Roughly, says sched/credit.c: who is due a whole pCPU has most of it, and nobody starves for it.
+ */
+static void test_credit_heavy_weights(void **state)
+{
+    static const uint32_t weights[] = {2048, 1024, 512, 256};
+    double share[TASKS];
+    (void)state;
+    machine_start(&credit_policy, 2, 1);
+    for (unsigned i = 0; i < 4; i++)
+        machine_add(weights[i], 0, 0, i);
+    fill(0, 4, 2, share);
+    machine_wake_all();
+    machine_run(20000 * MS, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        double got = (double)m->task[i].cpu / (double)m->now;
+
+        if (got > share[i] + 0.16 || got < share[i] - 0.16 || got < share[i] * 0.8)
+            machine_fail("weight %u: %.3f pCPUs instead of %.3f", weights[i], got, share[i]);
+    }
+}
+
 static void test_credit_caps(void **state)
 {
     static const uint32_t caps[] = {10, 25, 50, 150};
@@ -334,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_lottery_expectation),
         cmocka_unit_test(test_lottery_compensates),
         cmocka_unit_test(test_credit_weights),
+        cmocka_unit_test(test_credit_heavy_weights),
         cmocka_unit_test(test_credit_caps),
         cmocka_unit_test(test_credit_serves_all),
         cmocka_unit_test(test_null_is_still),

@@ -343,6 +343,12 @@ static void test_quantum(void **state)
     fake.pcpu = 0;
     timer_set_quantum(UINT64_MAX);
     assert_int_equal(fake.timer[0], 100);
+    timer_set_before_quantum(&a, 90); /* the hardware follows with the next quantum */
+    assert_int_equal(fake.timer[0], 100);
+    timer_set_quantum(UINT64_MAX);
+    assert_int_equal(fake.timer[0], 90);
+    timer_set_before_quantum(&a, UINT64_MAX);
+    assert_false(timer_is_set(&a));
     timer_stop(&b);
 }
 
