@@ -124,7 +124,7 @@ static void work(struct ticker *t)
 static void look_at_area(struct ticker *t)
 {
     volatile const struct vcpu_runstate_info *area = &t->area;
-    struct vcpu_runstate_info now;
+    struct vcpu_runstate_info now, seen;
 
     if (area->state_entry_time & XEN_RUNSTATE_UPDATE)
         t->wrong = "it is being updated while the vCPU runs";
@@ -132,11 +132,13 @@ static void look_at_area(struct ticker *t)
         t->wrong = "it does not say that the vCPU runs";
     do {
         hypercall_vcpu_op(VCPUOP_get_runstate_info, smp_id(), &now);
-    } while (now.state_entry_time != area->state_entry_time); /* was away in between */
-    if (now.time[RUNSTATE_runnable] != area->time[RUNSTATE_runnable] ||
-        now.time[RUNSTATE_blocked] != area->time[RUNSTATE_blocked] ||
-        now.time[RUNSTATE_offline] != area->time[RUNSTATE_offline] ||
-        now.time[RUNSTATE_running] < area->time[RUNSTATE_running])
+        seen = *area;
+    } while (now.state_entry_time != seen.state_entry_time ||
+             now.state_entry_time != area->state_entry_time); /* was away in between */
+    if (now.time[RUNSTATE_runnable] != seen.time[RUNSTATE_runnable] ||
+        now.time[RUNSTATE_blocked] != seen.time[RUNSTATE_blocked] ||
+        now.time[RUNSTATE_offline] != seen.time[RUNSTATE_offline] ||
+        now.time[RUNSTATE_running] < seen.time[RUNSTATE_running])
         t->wrong = "it differs from VCPUOP_get_runstate_info";
 }
 
