@@ -66,6 +66,11 @@ struct vcpu {
     uint32_t virq_port[VIRQ_MAX]; /* 0: unbound; event lock */
 };
 
+/* What a guest may switch on by vm_assist. */
+#define DOMAIN_ASSISTS                                                            \
+    ((1u << VMASST_TYPE_4gb_segments) | (1u << VMASST_TYPE_writable_pagetables) | \
+     (1u << VMASST_TYPE_pae_extended_cr3) | (1u << VMASST_TYPE_runstate_update_flag))
+
 struct domain {
     domid_t id;
     int32_t refs; /* atomic; the domain table holds one until destruction is complete */
@@ -108,7 +113,7 @@ struct domain {
 
     struct sched_domain sched; /* weight and cap; sched lock */
 
-    uint32_t vm_assist;   /* bits of VMASST_TYPE_* */
+    uint32_t vm_assist;   /* bits of VMASST_TYPE_*, of DOMAIN_ASSISTS only: atomic */
     uint8_t store_mode;   /* PENUMBRA_STORES_*: atomic, changed at any time */
     uint64_t time_offset; /* wall clock seconds offset */
 

@@ -33,8 +33,10 @@ long domctl_set_context(struct vcpu *caller, struct domain *d, struct xen_domctl
         rc = arch_vcpu_set_context(v, ctx);
         if (!rc) {
             v->initialised = true;
-            if (!v->id)
+            if (!v->id) {
+                __atomic_store_n(&d->vm_assist, ctx->vm_assist & DOMAIN_ASSISTS, __ATOMIC_RELAXED);
                 wallclock_show(d); /* the builder may have cleared the page */
+            }
             if (ctx->flags & VGCF_online)
                 sched_vcpu_up(v);
             else

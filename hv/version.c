@@ -15,10 +15,6 @@
 #include "hv/version.h"
 #include "mm/guest.h"
 
-#define ASSISTS_KNOWN                                                             \
-    ((1u << VMASST_TYPE_4gb_segments) | (1u << VMASST_TYPE_writable_pagetables) | \
-     (1u << VMASST_TYPE_pae_extended_cr3) | (1u << VMASST_TYPE_runstate_update_flag))
-
 /* Bits 5 and 7 are required by Linux; the table is in docs/abi.md. */
 static uint32_t features(const struct domain *d)
 {
@@ -105,7 +101,7 @@ long hypercall_vm_assist(struct vcpu *v, struct hypercall *call)
 {
     uint64_t type = call->arg[1];
 
-    if (type >= 32 || !(ASSISTS_KNOWN & 1u << type))
+    if (type >= 32 || !(DOMAIN_ASSISTS & 1u << type))
         return refuse(v->domain, -XEN_EINVAL, "assist %lu", type);
     switch (call->arg[0]) {
     case VMASST_CMD_enable:

@@ -238,7 +238,7 @@ def check_constants():
     features = function_body(text("hv/version.c"), "features")
     complaints = differences("docs/abi.md, feature", set(re.findall(r"`(XENFEAT_\w+)`", section(page, "Feature bits"))),
                              set(re.findall(r"XENFEAT_\w+", features)))
-    assists = re.search(r"#define ASSISTS_KNOWN(.*?)\n\n", text("hv/version.c"), re.S).group(1)
+    assists = re.search(r"#define DOMAIN_ASSISTS(.*?)\n\n", text("hv/domain.h"), re.S).group(1)
     complaints += differences("docs/abi.md, assist", set(re.findall(r"`(VMASST_\w+)`", section(page, "21 `"))),
                               set(re.findall(r"VMASST_\w+", assists)))
     counters = set(re.findall(r'= "(\w+)"', text("hv/sysctl_perfc.c")))

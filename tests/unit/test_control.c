@@ -534,6 +534,7 @@ static void test_context(void **state)
 
     (void)state;
     ctx.flags = VGCF_online;
+    ctx.vm_assist = 1u << VMASST_TYPE_writable_pagetables | 1u << 31;
     assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4), -XEN_EINVAL); /* no pointer */
     assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = (void *)8),
                      -XEN_EFAULT);
@@ -554,6 +555,7 @@ static void test_context(void **state)
     context_result = 0;
     assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
     assert_true(vcpus[1][0].initialised && vcpus[1][0].sched.up);
+    assert_int_equal(vcpus[1][0].domain->vm_assist, 1u << VMASST_TYPE_writable_pagetables);
     assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
     assert_int_equal(ctx.user_regs.rip, 0x1234);
     assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpuinfo, 4), 0);
