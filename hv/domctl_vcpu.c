@@ -17,6 +17,14 @@ static struct vcpu *find_vcpu(struct domain *d, uint32_t id)
     return id < d->vcpu_max ? d->vcpu[id] : NULL;
 }
 
+/* Again, as the builder may have cleared the shared page. */
+static void show_times(struct domain *d)
+{
+    wallclock_show(d);
+    for (unsigned i = 0; i < d->vcpu_max; i++)
+        arch_vcpu_update_time(d->vcpu[i]);
+}
+
 long domctl_set_context(struct vcpu *caller, struct domain *d, struct xen_domctl *op)
 {
     struct vcpu *v = find_vcpu(d, op->u.vcpucontext.vcpu);
@@ -35,7 +43,7 @@ long domctl_set_context(struct vcpu *caller, struct domain *d, struct xen_domctl
             v->initialised = true;
             if (!v->id) {
                 __atomic_store_n(&d->vm_assist, ctx->vm_assist & DOMAIN_ASSISTS, __ATOMIC_RELAXED);
-                wallclock_show(d); /* the builder may have cleared the page */
+                show_times(d);
             }
             if (ctx->flags & VGCF_online)
                 sched_vcpu_up(v);

@@ -115,6 +115,11 @@ void domain_unpause(struct domain *d)
     pauses--;
 }
 
+void arch_vcpu_update_time(struct vcpu *v)
+{
+    v->arch.time_written++;
+}
+
 long arch_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 {
     (void)ctx;
@@ -555,6 +560,7 @@ static void test_context(void **state)
     context_result = 0;
     assert_int_equal(DOMCTL(XEN_DOMCTL_setvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
     assert_true(vcpus[1][0].initialised && vcpus[1][0].sched.up);
+    assert_int_equal(vcpus[1][0].arch.time_written, 1);
     assert_int_equal(vcpus[1][0].domain->vm_assist, 1u << VMASST_TYPE_writable_pagetables);
     assert_int_equal(DOMCTL(XEN_DOMCTL_getvcpucontext, 4, dc.u.vcpucontext.ctxt.p = &ctx), 0);
     assert_int_equal(ctx.user_regs.rip, 0x1234);
