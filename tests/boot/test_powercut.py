@@ -28,10 +28,11 @@ def record(boot, disk, log, rounds):
         turn = 0
         while any(f"f{seed}" in m.domains() for seed in DISKS.values()) and turn < 400:
             turn += 1
-            m.run(f"mkdir /d{turn % 5}")
-            m.run(f"cp /boot/hello.elf /d{turn % 5}/hello")
-            m.run(f"mv /d{turn % 5}/hello /copy{turn % 3}")
-            m.run(f"rm /copy{(turn + 1) % 3}")
+            m.run(f"disk-convert diskio.img c{turn % 4}.qcow2")
+            m.run(f"disk-create d{turn % 3}.qcow2 --base c{turn % 4}.qcow2")
+            m.run(f"disk-flatten d{turn % 3}.qcow2")
+            m.run(f"rm /disks/d{(turn + 1) % 3}.qcow2")
+            m.run(f"rm /disks/c{(turn + 2) % 4}.qcow2")
         for seed in DISKS.values():
             assert f"flusher: {rounds} rounds" in m.run(f"console --log f{seed}")
         assert m.poweroff() == 0
