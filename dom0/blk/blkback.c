@@ -2,6 +2,7 @@
 /* Disks come and go: files and threads. */
 
 #include "dom0/blk/blkback.h"
+#include "dom0/blk/blkshare.h"
 #include "dom0/blk/vbd.h"
 
 #include <stdarg.h>
@@ -19,7 +20,9 @@ struct vbd *vbd_all;
 
 int blkback_start(void)
 {
-    return store_mkdir(VBD_BACKENDS);
+    int rc = blkshare_start(vfs_blkdev());
+
+    return rc ? rc : store_mkdir(VBD_BACKENDS);
 }
 
 int blkback_fail(int error, char *why, size_t size, const char *fmt, ...)
@@ -109,7 +112,11 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const cha
     v->info.cdrom = disk->cdrom;
     v->info.format = disk->format;
     v->disk.readonly = disk->readonly;
-    v->dev = vfs_blkdev();
+    v->dev = blkshare_get(domid);
+    if (!v->dev) {
+        free(v);
+        return NULL;
+    }
     snprintf(v->who, sizeof(v->who), "%s", who);
     images_env(&v->env, v->who, NULL);
     v->info.back_state = XenbusStateInitWait;
@@ -144,6 +151,21 @@ static void unlink_vbd(struct vbd *v)
     *link = v->next;
 }
 
+static void vbd_free(struct vbd *v)
+{
+    unlink_vbd(v);
+    blkshare_put(v->domid);
+    free(v);
+}
+
+/* What the configuration says of the domain's share, with any of its disks. */
+static void set_share(domid_t domid, const struct diskspec *disk)
+{
+    const struct blkshare share = {.weight = disk->weight, .iops = disk->iops, .bps = disk->bps};
+
+    blkshare_set(domid, &share);
+}
+
 int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, char *why,
                    size_t size)
 {
@@ -162,6 +184,7 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
     error = *disk->target ? blkback_open(v, disk, &v->image, why, size) : 0;
     if (!error) {
         vbd_take_size(v);
+        set_share(domid, disk);
         error = bring_up(v);
         if (error) {
             image_close(v->image);
@@ -170,8 +193,7 @@ int blkback_attach(domid_t domid, const struct diskspec *disk, const char *who, 
         }
     }
     if (error) {
-        unlink_vbd(v);
-        free(v);
+        vbd_free(v);
     }
     return error;
 }
@@ -190,8 +212,7 @@ static void detach(struct vbd *v)
     if (error) {
         vbd_complain(v, "%s could not be closed: %s", v->info.file, vfs_strerror(error));
     }
-    unlink_vbd(v);
-    free(v);
+    vbd_free(v);
     waitq_wake(&vbd_changed);
 }
 
@@ -237,6 +258,7 @@ void blkback_detach_all(domid_t domid)
 {
     struct vbd *v;
 
+    blkshare_hurry(domid);
     while ((v = first_of(domid)) != NULL) {
         if (v->leaving) { /* by somebody else */
             unsigned vdev_number = v->info.vdev_number;

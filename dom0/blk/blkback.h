@@ -22,7 +22,7 @@
 
 struct diskspec;
 
-/* Once, after the store's start and the mount of dom0's disk. */
+/* Once, after the store's start and the mount of dom0's disk; brings up the shares of it, too. */
 int blkback_start(void);
 
 /*

@@ -24,6 +24,7 @@
 
 struct store_watch;
 struct blkdev;
+struct blk_request;
 struct vbd_io;
 struct vbd;
 
@@ -76,6 +77,11 @@ struct vbd {
 /* The disks, in the order of attachment; and where whoever waits for a change of one waits. */
 extern struct vbd *vbd_all;
 extern struct waitq vbd_changed;
+
+/* Begins the record of a run for `trace-io`; r: what the device is asked for, NULL if nothing. */
+uint64_t vbdtrace_run(struct vbd *v, const struct blkplan_run *run, const struct blk_request *r);
+/* And of a flush, which may have tables to write first. */
+uint64_t vbdtrace_flush(struct vbd *v, bool tables);
 
 /* The thread's body. */
 void vbd_run(void *vbd);

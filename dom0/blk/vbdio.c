@@ -11,6 +11,7 @@
 #include <rt/event.h>
 #include <rt/mm.h>
 #include <xen/errno.h>
+#include "dom0/blk/iotrace.h"
 #include "dom0/drivers/blkdev.h"
 #include "dom0/fs/vfs.h"
 
@@ -51,6 +52,7 @@ static void part_done(struct vbd_io *io, int status)
 /* Called by the driver, on its thread. */
 static void device_done(struct blk_request *req, int status)
 {
+    iotrace_end(req->trace, status);
     part_done(req->arg, status);
 }
 
@@ -79,6 +81,7 @@ static void submit(struct vbd *v, struct vbd_io *io, struct blk_request *r)
     io->left++;
     error = blkdev_submit(v->dev, r);
     if (error) {
+        iotrace_end(r->trace, error);
         part_done(io, error);
     }
 }
@@ -89,8 +92,10 @@ static void submit(struct vbd *v, struct vbd_io *io, struct blk_request *r)
  */
 static void flush_tables(struct vbd *v, const struct blkreq *req)
 {
+    uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_flush(v, true) : 0;
     int error = vbd_is_dirty(v) ? image_flush(v->image) : vfs_flush();
 
+    iotrace_end(trace, error);
     if (error) {
         vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
     }
@@ -114,6 +119,7 @@ static void start_flush(struct vbd *v, const struct blkreq *req)
     v->info.flushes++;
     v->in_flight++;
     io->reqs[0].op = BLK_FLUSH;
+    io->reqs[0].trace = iotrace_wanted(v->domid) ? vbdtrace_flush(v, false) : 0;
     submit(v, io, &io->reqs[0]);
     part_done(io, 0);
 }
@@ -171,8 +177,10 @@ static void start_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run
     const struct blkreq_piece *piece = &v->plan.pieces[run->first];
 
     if (run->sector == BLKPLAN_HOLE || run->sector == BLKPLAN_PACKED) {
+        uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_run(v, run, NULL) : 0;
         int error = copy_run(v, io, run);
 
+        iotrace_end(trace, error);
         if (error) {
             io->status = error;
         }
@@ -187,6 +195,7 @@ static void start_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run
     r->sector = run->sector;
     r->segs = segs;
     r->nsegs = run->npieces;
+    r->trace = iotrace_wanted(v->domid) ? vbdtrace_run(v, run, r) : 0;
     submit(v, io, r);
 }
 

@@ -18,6 +18,13 @@ const struct command commands[] = {
      cmd_block_detach, COMPLETE_DOMAIN},
     {"block-list", "DOMAIN...", "show the virtual disks of domains", NULL, cmd_block_list,
      COMPLETE_DOMAIN},
+    {"block-sched", "[-d DOMAIN [-w WEIGHT] [-i IOPS] [-b BYTES]]",
+     "show or set shares of the real disk",
+     "  -d DOMAIN  of one domain; else of all\n"
+     "  -w WEIGHT  its weight against others, 1 to 65535; 256 at first\n"
+     "  -i IOPS    the most requests a second that it gets; 0: no limit\n"
+     "  -b BYTES   the most bytes a second: 512K, 10M; 0: no limit\n",
+     cmd_block_sched, COMPLETE_SHARE},
     {"cat", "FILE...", "show a file's text", NULL, cmd_cat, COMPLETE_FILE},
     {"cd-eject", "DOMAIN VDEV", "take the medium out of a CD-like drive", NULL, cmd_cd_eject,
      COMPLETE_DOMAIN},
@@ -153,6 +160,8 @@ const struct command commands[] = {
      "                draw N ms of it, from MS ms after its begin; the last 60 by itself\n"
      "  clear         end it, and give the memory back\n",
      cmd_trace, COMPLETE_FILE},
+    {"trace-io", "DOMAIN [COUNT]", "show where a domain's block requests go",
+     "  COUNT of them, 32 by itself; Ctrl-C ends it.\n", cmd_trace_io, COMPLETE_DOMAIN},
     {"unpause", "DOMAIN...", "let paused domains run", NULL, cmd_unpause, COMPLETE_DOMAIN},
     {"vcpu-list", "[DOMAIN...]", "show the vCPUs of domains", NULL, cmd_vcpu_list, COMPLETE_DOMAIN},
     {"vcpu-pin", "DOMAIN VCPU|all HARD [SOFT]", "say which CPUs a vCPU may use",

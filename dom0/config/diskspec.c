@@ -5,13 +5,25 @@
 #include <string.h>
 #include <xen/errno.h>
 
+#include "dom0/cli/size.h"
 #include "dom0/config/nearest.h"
 
 /* The parts, the first ones in their order by position; target also has its own rule. */
-enum part { PART_TARGET, PART_FORMAT, PART_VDEV, PART_ACCESS, PART_DEVTYPE, PART_COUNT };
+enum part {
+    PART_TARGET,
+    PART_FORMAT,
+    PART_VDEV,
+    PART_ACCESS,
+    PART_DEVTYPE,
+    PART_WEIGHT,
+    PART_IOPS,
+    PART_BPS,
+    PART_COUNT
+};
 #define PART_POSITIONS PART_DEVTYPE
 
-static const char *const part_names[PART_COUNT] = {"target", "format", "vdev", "access", "devtype"};
+static const char *const part_names[PART_COUNT] = {"target",  "format", "vdev", "access",
+                                                   "devtype", "weight", "iops", "bps"};
 
 #define PART_MAX DISKSPEC_PATH_MAX
 
@@ -171,6 +183,44 @@ static int check_devtype(const char *word, bool *cdrom, struct cfg_error *err)
     return -XEN_EINVAL;
 }
 
+static int check_number(const struct parts *parts, enum part which, uint64_t max, uint64_t *number,
+                        struct cfg_error *err)
+{
+    const char *word = parts->text[which];
+    uint64_t n = 0;
+
+    *number = 0;
+    for (const char *s = word; *s; s++) {
+        n = *s >= '0' && *s <= '9' && n <= max ? n * 10 + (unsigned)(*s - '0') : max + 1;
+        if (n > max)
+            break;
+    }
+    if (parts->given[which] && (n == 0 || n > max)) {
+        cfg_error_set(err, "disk: bad %s '%.16s': write a number from 1 to %llu", part_names[which],
+                      word, (unsigned long long)max);
+        return -XEN_EINVAL;
+    }
+    *number = n;
+    return 0;
+}
+
+static int check_share(const struct parts *parts, struct diskspec *disk, struct cfg_error *err)
+{
+    uint64_t weight;
+    int rc = check_number(parts, PART_WEIGHT, 65535, &weight, err);
+
+    disk->weight = (unsigned)weight;
+    if (rc == 0)
+        rc = check_number(parts, PART_IOPS, UINT32_MAX, &disk->iops, err);
+    disk->bps = 0;
+    if (rc == 0 && parts->given[PART_BPS] && size_parse(parts->text[PART_BPS], &disk->bps) < 0) {
+        cfg_error_set(err, "disk: bad bps '%.16s': write bytes a second, like 512K or 10M",
+                      parts->text[PART_BPS]);
+        rc = -XEN_EINVAL;
+    }
+    return rc;
+}
+
 int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *err)
 {
     struct parts parts = {0};
@@ -178,6 +228,8 @@ int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *er
 
     if (rc == 0)
         rc = check_devtype(parts.text[PART_DEVTYPE], &disk->cdrom, err);
+    if (rc == 0)
+        rc = check_share(&parts, disk, err);
     if (rc < 0)
         return rc;
     if (!parts.text[PART_TARGET][0] && !disk->cdrom) {

@@ -19,7 +19,10 @@ struct diskspec {
     char vdev[12];                  /* the guest's name for it: xvda, xvdb1 */
     unsigned vdev_number;           /* the same as xenstore's number: 51712 for xvda */
     bool readonly;
-    bool cdrom;               /* a drive whose medium can be changed; read-only */
+    bool cdrom; /* a drive whose medium can be changed; read-only */
+    /* The domain's share of the real disk (dom0/blk/ioshare.h); 0: nothing is said. */
+    unsigned weight;
+    uint64_t iops, bps;
     enum image_format format; /* as given, else by the target's name; never by its content */
 };
 

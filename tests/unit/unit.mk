@@ -11,6 +11,7 @@
 ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/fs/ext2_file.c \
              dom0/fs/ext2_inode.c dom0/fs/ext2_journal.c dom0/fs/ext2_map.c dom0/fs/ext2_name.c \
              dom0/fs/ext2_replay.c dom0/fs/ext2_super.c dom0/fs/ext2_trunc.c
+unit_ioshare := dom0/blk/ioshare.c
 unit_ext2 := $(ext2_core)
 unit_ext2_random := $(ext2_core)
 unit_ext2_journal := $(ext2_core)
@@ -23,7 +24,7 @@ unit_lib_CFLAGS := -fno-builtin $(foreach f, \
     memcpy memmove memset memcmp memchr strlen strnlen strcmp strncmp strchr  \
     strrchr strstr strcpy strncpy strcat strspn strcspn strtol strtoul strtoll  \
     strtoull atoi snprintf vsnprintf,-D$(f)=pn_$(f))
-unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c) dom0/image/format.c
+unit_xlcfg := $(addprefix dom0/config/,xlcfg.c cfgtext.c diskspec.c cpulist.c nearest.c) dom0/cli/size.c dom0/image/format.c
 unit_elfimage := $(addprefix dom0/builder/,elfimage.c kernelfile.c kernelreport.c layout.c ptbuild.c) \
                  dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)
 unit_kernelfile := dom0/builder/kernelfile.c dom0/config/cfgtext.c $(wildcard dom0/unpack/*.c)

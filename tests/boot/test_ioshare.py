@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Shares of the real disk, and where requests go: block-sched, the keys of disk=, trace-io."""
+import re
+import time
+
+from machine import debugfs
+
+
+def rows(text):
+    return {line.split()[0]: line.split() for line in text.splitlines()[1:] if len(line.split()) == 7}
+
+
+def start(m, name, disk, more="", rounds=100000):
+    assert m.run(f"disk-create {disk} 16M") == ""
+    text = m.run(f"create flusher name={name} cmdline='rounds={rounds} seed=3' disk=['vdev=xvda,{more}target=/disks/{disk}']")
+    assert "create:" not in text, text
+
+
+def served(m, *names):
+    found = rows(m.run("block-sched"))
+    return [int(found[n][5]) for n in names]
+
+
+def test_caps_and_weights(machine):
+    m = machine
+    start(m, "slow", "slow.img", "iops=20,")
+    start(m, "heavy", "heavy.img", "weight=1024,")
+    start(m, "light", "light.img")
+    shown = rows(m.run("block-sched"))
+    assert shown["slow"][2:5] == ["256", "20", "-"]
+    assert shown["heavy"][2:5] == ["1024", "-", "-"]
+    m.wait_until(lambda: served(m, "slow")[0] > 5, "the first requests", 60)
+    # The guest's clock may run slower than the host's, never faster: a cap is a cap by both.
+    began, before = time.monotonic(), served(m, "slow")[0]
+    time.sleep(5)
+    count, took = served(m, "slow")[0] - before, time.monotonic() - began
+    assert 0 < count <= 20 * took + 3
+    # Without its cap it does in a moment what took so long.
+    assert m.run("block-sched -d slow -i 0") == ""
+    m.wait_until(lambda: served(m, "slow")[0] - before > 40 * (time.monotonic() - began) + 200, "no cap", 120)
+    assert m.run("block-sched -d slow -b 64K -w 5") == ""
+    assert rows(m.run("block-sched -d slow"))["slow"][2:5] == ["5", "-", "65536"]
+    # A capped one does not keep its domain from ending.
+    assert m.run("block-sched -d slow -i 1") == ""
+    for name in ("slow", "heavy", "light"):
+        m.run(f"destroy {name}", 60)
+        m.gone(name)
+    assert rows(m.run("block-sched")) == {}
+    for name in ("slow", "heavy", "light"):
+        m.run(f"rm /disks/{name}.img")
+
+
+def test_refusals(machine):
+    m = machine
+    m.run("create -p diskio name=d")
+    assert "whose share?" in m.run("block-sched -w 3")
+    assert "bad weight '0'" in m.run("block-sched -d d -w 0")
+    assert "bad cap 'x'" in m.run("block-sched -d d -i x")
+    assert "bad cap '1000'" in m.run("block-sched -d d -b 1000")
+    assert "has no virtual disk" in m.run("block-sched -d 0")
+    assert "disk: bad iops '0'" in m.run("create diskio disk=['vdev=xvda,iops=0,target=a.img']")
+    assert "disk: bad weight '70000'" in m.run("create diskio disk=['vdev=xvda,weight=70000,target=a.img']")
+    assert "disk: bad bps 'fast'" in m.run("create diskio disk=['vdev=xvda,bps=fast,target=a.img']")
+    assert "bad count" in m.run("trace-io d 0")
+    assert "has no virtual disk" in m.run("trace-io 0")
+    m.run("destroy d")
+
+
+def test_trace_io(boot, disk):
+    """What it says of a request is where the data is: the image's offset in the file, the sector on the device."""
+    with boot(disk=disk) as m:
+        m.wait_prompt()
+        start(m, "t", "t.img", rounds=3000)
+        text = m.run("trace-io t 200", 120)
+        seen = [line.split() for line in text.splitlines()[1:]]
+        assert len(seen) == 200 and {line[0] for line in seen} == {"xvda"}
+        writes = [line for line in seen if line[1] == "write"]
+        assert len(writes) > 20 and any(line[1] in ("flush", "tables") for line in seen)
+        for line in writes:
+            assert int(line[4]) == int(line[2]) * 512  # a raw image is the disk
+            assert int(line[3]) % 512 == 0 and re.fullmatch(r"[0-9a-f]+(\+\d+)?", line[6])
+        m.run("destroy t")
+        m.gone("t")
+        assert m.poweroff() == 0
+    blocks = debugfs(disk, "blocks /disks/t.img").decode().split()
+    assert {str(int(line[5]) // 8) for line in writes} <= set(blocks)
