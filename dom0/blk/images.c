@@ -196,3 +196,12 @@ int images_map(const struct image_extent *e, bool write, struct vfs_extent *exte
 {
     return vfs_map(e->file->priv, e->offset, e->len, write, extent);
 }
+
+uint64_t images_allocated(const struct image *im)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; image_file_at(im, i); i++)
+        bytes += vfs_allocated(image_file_at(im, i)->priv);
+    return bytes;
+}

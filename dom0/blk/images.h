@@ -36,4 +36,7 @@ bool images_child(const char *path, const char *but, char child[IMAGE_PATH_MAX])
 struct vfs_extent;
 int images_map(const struct image_extent *e, bool write, struct vfs_extent *extent);
 
+/* Bytes that an image's files, without its bases', take on the disk. */
+uint64_t images_allocated(const struct image *im);
+
 #endif

@@ -219,7 +219,6 @@ int cmd_disk_resize(int argc, char **argv)
 static void show_layer(struct image *im, const char *indent)
 {
     struct image_info info;
-    struct vfs_stat st;
     char holder[VFS_WHO_MAX];
 
     image_info(im, &info);
@@ -227,8 +226,7 @@ static void show_layer(struct image *im, const char *indent)
     printf("%s  format   %s%s%s, allocates %u bytes at a time\n", indent,
            image_format_name(info.format), *info.variant ? " " : "", info.variant, info.unit);
     printf("%s  size     %llu bytes\n", indent, (unsigned long long)info.size);
-    if (vfs_stat(info.path, &st) == 0)
-        printf("%s  on disk  %llu bytes\n", indent, (unsigned long long)st.allocated);
+    printf("%s  on disk  %llu bytes\n", indent, (unsigned long long)images_allocated(im));
     if (*info.note)
         printf("%s  note     %s: it can only be read\n", indent, info.note);
     if (vfs_holder(info.path, holder, sizeof holder) && strcmp(holder, "a look at it") != 0)

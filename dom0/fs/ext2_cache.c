@@ -103,7 +103,7 @@ int ext2_buf_get(struct ext2 *fs, uint32_t block, struct ext2_buf **out)
     if (block == 0 || block >= fs->sb.blocks_count)
         return ext2_corrupt(fs, "block number %u out of range", block);
     rc = buf_claim(fs, block, &buf);
-    if (rc < 0)
+    if (rc)
         return rc;
     if (buf->block != block) {
         rc = ext2_disk_read(fs, block, 1, buf->data);
@@ -121,7 +121,7 @@ int ext2_buf_new(struct ext2 *fs, uint32_t block, struct ext2_buf **out)
 {
     int rc = buf_claim(fs, block, out);
 
-    if (rc < 0)
+    if (rc)
         return rc;
     (*out)->block = block;
     (*out)->dirty = false;

@@ -38,10 +38,13 @@ static int find_blocks(struct ext2 *fs, uint32_t **blocks, uint32_t *length)
     struct ext2_inode *ip;
     uint64_t size;
     uint32_t n = 0;
-    int rc = ext2_iget_any(fs, fs->sb.journal_inum, &ip);
+    int rc;
 
     *blocks = NULL;
-    if (rc < 0)
+    if (fs->sb.journal_inum > fs->sb.inodes_count)
+        return -XEN_EINVAL;
+    rc = ext2_iget_any(fs, fs->sb.journal_inum, &ip);
+    if (rc)
         return rc;
     size = ext2_size(ip) >> fs->block_shift;
     if (!ext2_is_file(ip) || size >= fs->sb.blocks_count)
@@ -61,7 +64,7 @@ static int find_blocks(struct ext2 *fs, uint32_t **blocks, uint32_t *length)
             (*blocks)[n++] = block + i;
     }
     ext2_iput(ip);
-    if (rc < 0)
+    if (rc)
         free(*blocks);
     return rc;
 }
@@ -89,7 +92,7 @@ static int load(struct ext2 *fs, char *problem)
     uint32_t blocks;
     int rc = find_blocks(fs, &j->blocks, &blocks);
 
-    if (rc < 0) {
+    if (rc) {
         j->blocks = NULL;
         return refuse(problem, rc, "the journal cannot be read: " E2FSCK);
     }

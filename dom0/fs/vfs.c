@@ -315,6 +315,14 @@ uint64_t vfs_size(const struct vfs_file *file)
     return ext2_size(file->ip);
 }
 
+uint64_t vfs_allocated(const struct vfs_file *file)
+{
+    struct ext2_stat st;
+
+    ext2_stat(file->ip, &st);
+    return st.sectors << BLK_SECTOR_SHIFT;
+}
+
 int vfs_truncate(struct vfs_file *file, uint64_t size)
 {
     int rc;

@@ -94,6 +94,7 @@ int64_t vfs_pwrite(struct vfs_file *file, const void *buf, size_t len, uint64_t 
 int64_t vfs_read(struct vfs_file *file, void *buf, size_t len);
 int64_t vfs_write(struct vfs_file *file, const void *buf, size_t len);
 uint64_t vfs_size(const struct vfs_file *file);
+uint64_t vfs_allocated(const struct vfs_file *file); /* bytes on disk, less in a sparse file */
 int vfs_truncate(struct vfs_file *file, uint64_t size);
 
 /*

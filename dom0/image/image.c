@@ -209,7 +209,15 @@ void image_info(const struct image *im, struct image_info *info)
                                 .base = im->base_path,
                                 .base_format = im->base_format,
                                 .note = im->note};
-    info->file_size = im->driver->file_size ? im->driver->file_size(im) : im->file->size;
+    for (unsigned i = 0; image_file_at(im, i); i++)
+        info->file_size += image_file_at(im, i)->size;
+}
+
+struct image_file *image_file_at(const struct image *im, unsigned i)
+{
+    if (i == 0)
+        return im->file;
+    return im->driver->file_at ? im->driver->file_at(im, i - 1) : NULL;
 }
 
 uint64_t image_size(const struct image *im)

@@ -62,6 +62,8 @@ struct image_info {
     const char *note; /* why it cannot be written, or "" */
 };
 void image_info(const struct image *im, struct image_info *info);
+/* Its files, without its bases': number i, from 0 on; NULL behind the last one. */
+struct image_file *image_file_at(const struct image *im, unsigned i);
 uint64_t image_size(const struct image *im);
 /* The image below, or NULL. */
 struct image *image_base(const struct image *im);

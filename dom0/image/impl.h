@@ -51,7 +51,8 @@ struct image_driver {
     int (*resize)(struct image *im, uint64_t size); /* to more; NULL: it cannot be */
     int (*check)(struct image *im, bool repair, void (*report)(const char *),
                  struct image_check *result);
-    uint64_t (*file_size)(const struct image *im);
+    /* Its files beside im->file: number i, or NULL behind the last one. */
+    struct image_file *(*file_at)(const struct image *im, unsigned i);
     int (*create)(const struct image_env *env, const char *path, const struct image_params *params,
                   char *why);
 };

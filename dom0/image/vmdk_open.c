@@ -342,15 +342,17 @@ static int vmdk_close(struct image *im)
     return rc;
 }
 
-static uint64_t vmdk_file_size(const struct image *im)
+static struct image_file *vmdk_file_at(const struct image *im, unsigned i)
 {
     const struct vmdk *v = im->state;
-    uint64_t size = im->file->size;
 
-    for (unsigned i = 0; i < v->count; i++)
-        if (v->extents[i].file && v->extents[i].file != im->file)
-            size += v->extents[i].file->size;
-    return size;
+    for (unsigned k = 0; k < v->count; k++) {
+        struct image_file *file = v->extents[k].file;
+
+        if (file && file != im->file && i-- == 0)
+            return file;
+    }
+    return NULL;
 }
 
 const struct image_driver vmdk_driver = {
@@ -364,6 +366,6 @@ const struct image_driver vmdk_driver = {
     .is_dirty = vmdk_is_dirty,
     .flush = vmdk_flush,
     .check = vmdk_check,
-    .file_size = vmdk_file_size,
+    .file_at = vmdk_file_at,
     .create = vmdk_create,
 };

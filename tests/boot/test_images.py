@@ -118,6 +118,21 @@ def test_two_guests_on_one_base(boot, disk, tmp_path):
     assert [boots(as_raw(p)) for p in (base, one, two)] == [1, 3, 2]
 
 
+def test_info_counts_all_files(boot, disk, tmp_path):
+    """A VMDK image of two files: the space of the extent counts, not only that of the descriptor."""
+    raw = tmp_path / "f.img"
+    raw.write_bytes(bytes(range(1, 256)) * 8192)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=monolithicFlat", str(raw),
+                    str(tmp_path / "f.vmdk")], check=True)
+    for name in ("f.vmdk", "f-flat.vmdk"):
+        put(disk, tmp_path / name, name)
+    with boot(disk=disk) as m:
+        m.wait_prompt()
+        taken = int(re.search(r"on disk +(\d+)", m.run("disk-info f.vmdk")).group(1))
+        assert raw.stat().st_size <= taken <= raw.stat().st_size + (64 << 10)
+        assert m.poweroff() == 0
+
+
 @pytest.mark.parametrize("kind", ["qcow2", "vmdk"])
 def test_layers(boot, disk, tmp_path, kind):
     with boot(disk=disk) as m:

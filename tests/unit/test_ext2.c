@@ -406,6 +406,8 @@ static void test_refusals(void **state)
     expect_refusal("mke2fs -q -F -t ext4 t.img 16M", -XEN_EOPNOTSUPP, "64bit");
     expect_refusal("mke2fs -q -F -t ext2 t.img 16M; debugfs -w -R 'feature needs_recovery' t.img",
                    -XEN_EOPNOTSUPP, "journal needs recovery");
+    expect_refusal("mke2fs -q -F -t ext3 t.img 16M; debugfs -w -R 'ssv journal_inum 99999' t.img",
+                   -XEN_EINVAL, "journal cannot be read");
     expect_refusal("truncate -s 16M t.img", -XEN_EINVAL, "no ext2");
     expect_refusal("truncate -s 1024 t.img", -XEN_EINVAL, "too small");
     expect_refusal("mke2fs -q -F -t ext2 t.img 16M; truncate -s 12M t.img", -XEN_EINVAL,
