@@ -19,9 +19,13 @@ DISK      ?= build/dom0$(if $(debian),-debian).img
 KVM       ?= 0
 QEMU      ?= qemu-system-x86_64
 QEMU_ARGS ?=
+# A file that becomes the host's drive, for `import` and `export`
+HOST      ?=
 
 # Debian's own, which has the packages that we install.
 PYTHON := /usr/bin/python3
+
+, := ,
 
 OUT      := build
 HV       := $(OUT)/penumbra.elf
@@ -146,7 +150,8 @@ run:
 	@newer=$$(find $(OUT)/guests -maxdepth 1 -name '*.elf' -newer $(DISK) -printf '%f '); [ -z "$$newer" ] || \
 	    echo "note: $(DISK) is kept as it is; newer than it: $$newer(rm it for a fresh one)"
 	$(QEMU) $(qemu_args) -cdrom $(ISO) -boot d \
-	    -drive file=$(DISK),format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,disable-legacy=on $(QEMU_ARGS)
+	    -drive file=$(DISK),format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,disable-legacy=on \
+	    $(if $(HOST),-drive file=$(HOST),format=raw$(,)if=none$(,)id=host -device nvme$(,)drive=host$(,)serial=host) $(QEMU_ARGS)
 
 test:
 	@tests/deps.sh
@@ -203,7 +208,7 @@ clean:
 help:
 	@echo "make              everything: hypervisor, guests, domain 0, boot device tree"
 	@echo "make run          boot it in QEMU through GRUB; the terminal is the serial port. Leave with 'poweroff'"
-	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) QEMU_ARGS=..."
+	@echo "                  CPUS=$(CPUS) MEM=$(MEM) DISK=$(DISK) KVM=$(KVM) HOST=FILE QEMU_ARGS=..."
 	@echo "make iso          build/penumbra.iso, bootable from BIOS (and UEFI where grub-efi-amd64-bin is installed)"
 	@echo "make disk         DISK, domain 0's file system, if it is not there yet; LINUX=0 leaves out what needs Debian's packages"
 	@echo "make debian-image a Debian 12 on a virtual disk, in build/debian-image; DEBIAN=1 puts it on DISK"

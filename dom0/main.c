@@ -19,6 +19,7 @@
 #include "dom0/builder/domain.h"
 #include "dom0/cli/cli.h"
 #include "dom0/console/console.h"
+#include "dom0/drivers/nvme.h"
 #include "dom0/drivers/pci.h"
 #include "dom0/drivers/virtio_blk.h"
 #include "dom0/fs/vfs.h"
@@ -35,16 +36,30 @@ static void banner(void)
            version & 0xffff, extra, mm_total_pages() >> 8);
 }
 
+/* The disk: a virtio one, else an NVMe one. */
+static int find_disk(struct blkdev **disk, const char **problem)
+{
+    int rc = virtio_blk_start(disk);
+
+    *problem = virtio_blk_problem();
+    if (rc != -XEN_ENODEV)
+        return rc;
+    rc = nvme_start(disk);
+    if (rc < 0 && rc != -XEN_ENODEV)
+        *problem = nvme_problem();
+    return rc;
+}
+
 /* The disk and its file system. False, with the reason told and kept, if there are no files. */
 static bool start_disk(void)
 {
     struct blkdev *disk;
-    const char *problem;
+    const char *problem = "";
 
     if (pci_init() < 0) {
         problem = "the hypervisor does not let us use PCI";
-    } else if (virtio_blk_start(&disk) < 0) {
-        problem = virtio_blk_problem();
+    } else if (find_disk(&disk, &problem) < 0) {
+        ; /* it is told */
     } else if (vfs_mount(disk, &vfs_env_dom0) < 0) {
         problem = vfs_problem();
     } else {

@@ -94,6 +94,8 @@ int cmd_sched_credit(int argc, char **argv);
 int cmd_block_list(int argc, char **argv);
 int cmd_block_sched(int argc, char **argv);
 int cmd_trace_io(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_block_attach(int argc, char **argv);
 int cmd_block_detach(int argc, char **argv);
 int cmd_cd_insert(int argc, char **argv);

@@ -91,7 +91,18 @@ const struct command commands[] = {
      cmd_disk_snapshot, COMPLETE_FILE},
     {"dmesg", "[-c]", "show the hypervisor's log", "  -c  empty it afterwards\n", cmd_dmesg,
      COMPLETE_NONE},
+    {"export", "[--raw] FILE [HOSTFILE]", "copy a file to the host's drive",
+     "  FILE is a path, or the name of a virtual disk; no guest may be using it.\n"
+     "  HOSTFILE is its path there, by itself the same name.\n"
+     "  -r, --raw  onto the drive itself, which has no file system\n",
+     cmd_export, COMPLETE_FILE},
     {"help", "[COMMAND]", "show the commands, or one in detail", NULL, cmd_help, COMPLETE_COMMAND},
+    {"import", "[--raw] [HOSTFILE] [NAME]", "copy a file from the host's drive",
+     "  HOSTFILE is a path on that drive. It becomes " CLI_DISKS
+     "/NAME, by itself of the same name;\n"
+     "  NAME may also be a path.\n"
+     "  -r, --raw  the drive itself, which has no file system, as " CLI_DISKS "/NAME\n",
+     cmd_import, COMPLETE_FILE},
     {"info", "[KEY]", "show facts on the machine and the hypervisor",
      "  With KEY, the value of that line alone.\n", cmd_info, COMPLETE_NONE},
     {"list", "[DOMAIN...]", "show the domains", NULL, cmd_list, COMPLETE_DOMAIN},

@@ -45,6 +45,8 @@ struct blk_request {
 
     struct blk_request *next; /* the driver's, while the request is with it */
     uint64_t started_ns;      /* the driver's */
+    unsigned int parts;       /* the driver's: commands in flight that it became */
+    int status;               /* the driver's: the first error of one of them */
 };
 
 struct blkdev;
@@ -69,6 +71,9 @@ struct blkdev {
     uint64_t sectors;
     bool readonly;
     unsigned int max_segs; /* segments in one request, >= 1 */
+    /* A command's limit, 0: none. Requests may have more, if they can be cut between segments, at
+     * whole sectors. */
+    uint32_t max_bytes;
     const struct blkdev_ops *ops;
     void *priv; /* the driver's */
 };

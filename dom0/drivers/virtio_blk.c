@@ -25,6 +25,7 @@
 #include <rt/thread.h>
 
 #include "dom0/drivers/blkdev.h"
+#include "dom0/drivers/blksync.h"
 #include "dom0/drivers/virtio_pci.h"
 
 #define DEVICE_BLK_MODERN       0x1042
@@ -366,20 +367,10 @@ static void driver_thread(void *arg)
 
 static int blk_submit(struct blkdev *dev, struct blk_request *req)
 {
-    uint64_t bytes = 0;
+    int rc = blksync_check(dev, req);
 
-    for (unsigned int i = 0; i < req->nsegs; i++)
-        bytes += req->segs[i].len;
-    if (req->op == BLK_FLUSH) {
-        if (req->nsegs)
-            return -XEN_EINVAL;
-    } else if (bytes == 0 || bytes % BLK_SECTOR_SIZE || req->nsegs > dev->max_segs ||
-               req->sector > dev->sectors ||
-               bytes >> BLK_SECTOR_SHIFT > dev->sectors - req->sector) {
-        return -XEN_EINVAL;
-    }
-    if (req->op == BLK_WRITE && dev->readonly)
-        return -XEN_EROFS;
+    if (rc < 0)
+        return rc;
     if (blk.dead)
         return -XEN_EIO;
     req->next = NULL;
@@ -393,105 +384,14 @@ static int blk_submit(struct blkdev *dev, struct blk_request *req)
     return 0;
 }
 
-/* A request that a thread waits for. */
-struct sync {
-    struct blk_request req;
-    struct blk_segment segs[MAX_SEGS];
-    struct waitq waitq;
-    bool done;
-    int status;
-};
-
-static void sync_done(struct blk_request *req, int status)
-{
-    struct sync *sync = req->arg;
-
-    sync->status = status;
-    sync->done = true;
-    waitq_wake(&sync->waitq);
-}
-
-/* The pieces of a buffer, page by page: neighbours in address have unrelated frames. */
-static uint32_t sync_segments(struct sync *sync, uint8_t *buf, uint32_t len, unsigned int max)
-{
-    uint32_t covered = 0;
-    unsigned int n = 0;
-
-    while (covered < len && n < max) {
-        uintptr_t va = (uintptr_t)(buf + covered);
-        uint32_t piece = (uint32_t)(PAGE_SIZE - (va & (PAGE_SIZE - 1)));
-
-        if (piece > len - covered)
-            piece = len - covered;
-        sync->segs[n].maddr =
-            ((uint64_t)virt_to_mfn((void *)va) << PAGE_SHIFT) + (va & (PAGE_SIZE - 1));
-        sync->segs[n++].len = piece;
-        covered += piece;
-    }
-    sync->req.nsegs = n;
-    return covered;
-}
-
-static int sync_run(struct blkdev *dev, struct sync *sync)
-{
-    int rc;
-
-    sync->req.segs = sync->segs;
-    sync->req.done = sync_done;
-    sync->req.arg = sync;
-    sync->done = false;
-    waitq_init(&sync->waitq);
-    rc = blk_submit(dev, &sync->req);
-    if (rc < 0)
-        return rc;
-    wait_event(&sync->waitq, sync->done);
-    return sync->status;
-}
-
-static int blk_transfer(struct blkdev *dev, enum blk_op op, uint64_t sector, uint8_t *buf,
-                        uint32_t sectors)
-{
-    /* One page less than there are segments: the buffer may begin anywhere in a page. */
-    uint32_t most = (dev->max_segs - 1) * (uint32_t)(PAGE_SIZE / BLK_SECTOR_SIZE);
-
-    while (sectors > 0) {
-        struct sync sync = {.req.op = op, .req.sector = sector};
-        uint32_t n = sectors < most ? sectors : most;
-        int rc;
-
-        if (sync_segments(&sync, buf, n << BLK_SECTOR_SHIFT, dev->max_segs) !=
-            n << BLK_SECTOR_SHIFT)
-            return -XEN_EINVAL;
-        rc = sync_run(dev, &sync);
-        if (rc < 0)
-            return rc;
-        sector += n;
-        buf += n << BLK_SECTOR_SHIFT;
-        sectors -= n;
-    }
-    return 0;
-}
-
-static int blk_read(struct blkdev *dev, uint64_t sector, void *buf, uint32_t sectors)
-{
-    return blk_transfer(dev, BLK_READ, sector, buf, sectors);
-}
-
-static int blk_write(struct blkdev *dev, uint64_t sector, const void *buf, uint32_t sectors)
-{
-    return blk_transfer(dev, BLK_WRITE, sector, (uint8_t *)(uintptr_t)buf, sectors);
-}
-
 static int blk_flush(struct blkdev *dev)
 {
-    struct sync sync = {.req.op = BLK_FLUSH};
-
     if (!(blk.vio.features & F_FLUSH))
         return 0; /* a device without a cache */
-    return sync_run(dev, &sync);
+    return blksync_flush(dev);
 }
 
-static const struct blkdev_ops blk_ops = {blk_read, blk_write, blk_flush, blk_submit};
+static const struct blkdev_ops blk_ops = {blksync_read, blksync_write, blk_flush, blk_submit};
 
 /* --- finding it --- */
 
