@@ -10,8 +10,10 @@
 #include "dom0/blk/ioshare.h"
 #include "dom0/drivers/blkdev.h"
 
-/* Enough for a device to work at; more would only wait there, where no order is ours. */
-#define DEPTH 16u
+/* Enough for a device to work at: of one domain; and of several, where what waits in the device is
+ * what weights have no say in. */
+#define DEPTH        16u
+#define SHARED_DEPTH 4u
 
 /* A domain's place in the queue. */
 struct share {
@@ -26,6 +28,7 @@ struct share {
 struct slot {
     struct blk_request below;
     struct blk_request *req; /* NULL: free */
+    struct ioshare_flow *flow;
 };
 
 static struct {
@@ -36,7 +39,7 @@ static struct {
     struct waitq timer;
     uint64_t wake_at; /* when caps let the next request go */
     bool sending;     /* the device may call done() while it takes a request */
-} bs = {.queue.depth = DEPTH};
+} bs = {.queue.depth = DEPTH, .queue.shared_depth = SHARED_DEPTH};
 
 static struct share *find(domid_t domid)
 {
@@ -52,19 +55,21 @@ static void below_done(struct blk_request *below, int status);
 /* All that may go now to the device. */
 static void send(void)
 {
+    struct ioshare_flow *flow;
     struct blk_request *req;
     uint64_t at = UINT64_MAX;
 
     if (bs.sending)
         return;
     bs.sending = true;
-    while ((req = ioshare_next(&bs.queue, clock_ns(), &at))) {
+    while ((req = ioshare_next(&bs.queue, clock_ns(), &flow, &at))) {
         struct slot *slot = bs.slots;
         int rc;
 
         while (slot->req) /* there are as many as the queue lets out */
             slot++;
         slot->req = req;
+        slot->flow = flow;
         slot->below = *req;
         slot->below.done = below_done;
         slot->below.arg = slot;
@@ -85,7 +90,7 @@ static void below_done(struct blk_request *below, int status)
     struct blk_request *req = slot->req;
 
     slot->req = NULL;
-    ioshare_done(&bs.queue);
+    ioshare_done(&bs.queue, slot->flow);
     req->done(req, status);
     send();
 }

@@ -34,6 +34,7 @@ void ioshare_add(struct ioshare *s, struct ioshare_flow *flow, struct blk_reques
     req->started_ns = start;
     req->next = NULL;
     if (!flow->first) {
+        s->busy += flow->flying == 0;
         flow->next = s->waiting;
         s->waiting = flow;
     }
@@ -84,17 +85,19 @@ static struct blk_request *take(struct ioshare *s, struct ioshare_flow **link)
     }
     s->virtual = req->started_ns > s->virtual ? req->started_ns : s->virtual;
     s->flying++;
+    flow->flying++;
     req->next = NULL;
     return req;
 }
 
-struct blk_request *ioshare_next(struct ioshare *s, uint64_t now, uint64_t *at)
+struct blk_request *ioshare_next(struct ioshare *s, uint64_t now, struct ioshare_flow **flow,
+                                 uint64_t *at)
 {
-    struct ioshare_flow **best = NULL, *flow;
+    struct ioshare_flow **best = NULL;
     struct blk_request *req;
 
     *at = UINT64_MAX;
-    if (s->flying >= s->depth)
+    if (s->flying >= (s->busy > 1 ? s->shared_depth : s->depth))
         return NULL;
     for (struct ioshare_flow **link = &s->waiting; *link; link = &(*link)->next) {
         uint64_t when = allowed_at(*link);
@@ -106,13 +109,15 @@ struct blk_request *ioshare_next(struct ioshare *s, uint64_t now, uint64_t *at)
     }
     if (!best)
         return NULL;
-    flow = *best;
+    *flow = *best;
     req = take(s, best);
-    charge(flow, ioshare_bytes(req), now);
+    charge(*flow, ioshare_bytes(req), now);
     return req;
 }
 
-void ioshare_done(struct ioshare *s)
+void ioshare_done(struct ioshare *s, struct ioshare_flow *flow)
 {
     s->flying--;
+    flow->flying--;
+    s->busy -= flow->flying == 0 && !flow->first;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shares of the real disk: start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996) of block
- * requests between flows by weight, with at most `depth` of them in the device, and caps in
- * requests and bytes per second. Pure: time comes in as nanoseconds, requests are only moved.
+ * requests between flows by weight, and caps in requests and bytes per second. In the device, where
+ * no order is ours, are at most `depth` of them, and no more than `shared_depth` are sent there
+ * while several flows are at work. Pure: time comes in as nanoseconds, requests are only moved.
  *
  * A request costs its bytes and a fixed amount. It gets a start tag, S = max(v, F), when it
  * arrives, where v is the start tag of the request that went to the device last and F the finish
@@ -37,14 +38,16 @@ struct ioshare_flow {
     uint64_t finish;                   /* tag of the latest request */
     uint64_t ops_time, byte_time;      /* when the caps are used up to, nanoseconds */
     struct blk_request *first, **last; /* waiting, in their order; started_ns is the start tag */
-    uint64_t requests, bytes;          /* that went to the device */
+    unsigned flying;                   /* in the device */
+    uint64_t requests, bytes;          /* that went there */
 };
 
 struct ioshare {
     struct ioshare_flow *waiting;
-    uint64_t virtual; /* v */
-    unsigned depth;   /* most requests in the device */
-    unsigned flying;
+    uint64_t virtual;             /* v */
+    unsigned depth, shared_depth; /* most requests in the device: of one flow, of several */
+    unsigned flying;              /* in the device */
+    unsigned busy;                /* flows with requests waiting or in the device */
 };
 
 void ioshare_flow_init(struct ioshare_flow *flow);
@@ -56,11 +59,13 @@ uint32_t ioshare_bytes(const struct blk_request *req);
 void ioshare_add(struct ioshare *s, struct ioshare_flow *flow, struct blk_request *req);
 
 /*
- * The request that is to go to the device now, counted as in the device until ioshare_done(); or
+ * The request, and its flow, that is to go to the device now, and is counted as there until
+ * ioshare_done(); or
  * NULL: nothing waits, the device has enough, or caps hold all back. Then *at is when to ask again,
  * UINT64_MAX: not before something arrives or is done.
  */
-struct blk_request *ioshare_next(struct ioshare *s, uint64_t now, uint64_t *at);
-void ioshare_done(struct ioshare *s);
+struct blk_request *ioshare_next(struct ioshare *s, uint64_t now, struct ioshare_flow **flow,
+                                 uint64_t *at);
+void ioshare_done(struct ioshare *s, struct ioshare_flow *flow);
 
 #endif

@@ -4,7 +4,8 @@
  * be judged from outside: every sector says in which round it was written and where it belongs, and
  * whoever sees a sector of round n on the device knows that the flush of round n - 1 had returned.
  * tests/power/ does that. Each round writes some runs at random places, half of them near each
- * other. Options: rounds=N (100), seed=N (1). Prints flusher: N rounds and powers off.
+ * other. Options: rounds=N (100), seed=N (1). Prints flusher: N rounds and powers off. With load=N
+ * it does not flush: N threads write for ever, so that the disk always has N requests of it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <rt/blkfront.h>
 #include <rt/mm.h>
 #include <rt/start.h>
+#include <rt/thread.h>
 
 #define MAGIC       "flusher1"
 #define RUNS        6
@@ -29,6 +31,7 @@ struct stamp {
 };
 _Static_assert(sizeof(struct stamp) == BLKFRONT_SECTOR, "a sector");
 
+static struct blkfront *disk;
 static uint64_t state;
 
 static uint64_t below(uint64_t limit)
@@ -39,7 +42,7 @@ static uint64_t below(uint64_t limit)
     return (state * 0x2545f4914f6cdd1d >> 33) % limit;
 }
 
-static int write_run(struct blkfront *disk, struct stamp *buf, uint64_t round, uint64_t seed)
+static int write_run(struct stamp *buf, uint64_t round, uint64_t seed)
 {
     uint64_t sectors = blkfront_sectors(disk), span = below(2) ? sectors : 2048;
     uint32_t count = 1 + (uint32_t)below(below(2) ? 8 : RUN_SECTORS);
@@ -57,11 +60,31 @@ static int write_run(struct blkfront *disk, struct stamp *buf, uint64_t round, u
     return blkfront_write(disk, first, buf, count);
 }
 
+static void load_thread(void *arg)
+{
+    struct stamp *buf = page_alloc(3);
+
+    (void)arg;
+    while (buf && write_run(buf, 0, 0) == 0) {
+        ;
+    }
+    printf("flusher: ERROR in a thread\n");
+}
+
+static void load(uint64_t threads)
+{
+    while (threads-- > 0) {
+        thread_create("load", load_thread, NULL);
+    }
+    for (;;) {
+        thread_sleep_ns(3600000000000UL);
+    }
+}
+
 int main(void)
 {
     uint64_t rounds = start_option_u64("rounds", 100), seed = start_option_u64("seed", 1);
     struct stamp *buf = page_alloc(3); /* RUN_SECTORS sectors */
-    struct blkfront *disk;
     int rc;
 
     disk = blkfront_open(NULL, &rc);
@@ -70,10 +93,13 @@ int main(void)
         return 1;
     }
     state = seed * 0x9e3779b97f4a7c15 + 1;
+    if (start_option_u64("load", 0)) {
+        load(start_option_u64("load", 0));
+    }
     rc = 0;
     for (uint64_t round = 1; round <= rounds && rc == 0; round++) {
         for (int run = 0; run < RUNS && rc == 0; run++) {
-            rc = write_run(disk, buf, round, seed);
+            rc = write_run(buf, round, seed);
         }
         if (rc == 0) {
             rc = blkfront_flush(disk);

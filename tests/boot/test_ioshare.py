@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Shares of the real disk, and where requests go: block-sched, the keys of disk=, trace-io."""
+import os
 import re
+import subprocess
 import time
 
 from machine import debugfs
@@ -16,9 +18,9 @@ def start(m, name, disk, more="", rounds=100000):
     assert "create:" not in text, text
 
 
-def served(m, *names):
-    found = rows(m.run("block-sched"))
-    return [int(found[n][5]) for n in names]
+def served(m, *names, column=5):
+    found = rows(m.run("block-sched", 300))
+    return [int(found[n][column]) for n in names]
 
 
 def test_caps_and_weights(machine):
@@ -48,6 +50,28 @@ def test_caps_and_weights(machine):
     assert rows(m.run("block-sched")) == {}
     for name in ("slow", "heavy", "light"):
         m.run(f"rm /disks/{name}.img")
+
+
+def test_weights(boot, disk, tmp_path):
+    """On a slow disk, two guests that always have requests waiting: sixteen times the weight gets some sixteen times as much."""
+    full = tmp_path / "full"  # no holes: an allocation's zeros are domain 0's own writes, which have no weight
+    full.write_bytes(os.urandom(40 << 20))
+    for name in ("heavy", "light"):
+        subprocess.run(["debugfs", "-w", "-R", f"write {full} /disks/{name}.img", str(disk)], check=True, capture_output=True)
+    slow = ["-drive", f"file={disk},format=raw,if=none,id=s0,throttling.bps-total=3000000",
+            "-device", "virtio-blk-pci,drive=s0,disable-legacy=on"]
+    with boot(extra=slow) as m:
+        m.wait_prompt(300)
+        for name, weight in (("heavy", 2048), ("light", 128)):
+            m.run(f"create flusher name={name} cmdline=load=16 disk=['vdev=xvda,weight={weight},target=/disks/{name}.img']", 300)
+        m.wait_until(lambda: min(served(m, "heavy", "light", column=6)) > 1 << 17, "work", 300)
+        before = served(m, "heavy", "light", column=6)
+        m.wait_until(lambda: served(m, "heavy", column=6)[0] - before[0] > 12 << 20, "work", 300)
+        heavy, light = (now - then for now, then in zip(served(m, "heavy", "light", column=6), before))
+        assert heavy > 4 * light > 0, (heavy, light)
+        m.run("destroy heavy", 300)
+        m.run("destroy light", 300)
+        assert m.poweroff(300) == 0
 
 
 def test_refusals(machine):

@@ -49,7 +49,7 @@ static void world(unsigned flows, unsigned depth)
 {
     memset(&w, 0, sizeof(w));
     w.count = flows;
-    w.s.depth = depth;
+    w.s.depth = w.s.shared_depth = depth;
     for (unsigned i = 0; i < flows; i++)
         ioshare_flow_init(&w.flows[i]);
 }
@@ -71,13 +71,15 @@ static void add(unsigned flow, uint32_t bytes)
 /* What may go goes; the device takes 20 us, and 1 us for each 512 bytes. */
 static uint64_t dispatch(void)
 {
+    struct ioshare_flow *flow;
     struct blk_request *req;
     uint64_t at;
 
-    while ((req = ioshare_next(&w.s, w.now, &at))) {
+    while ((req = ioshare_next(&w.s, w.now, &flow, &at))) {
         struct item *item = (struct item *)req;
         unsigned slot = 0;
 
+        assert_ptr_equal(flow, &w.flows[item->flow]);
         while (w.flying[slot])
             slot++;
         assert_true(slot < w.s.depth);
@@ -103,9 +105,9 @@ static void step(uint64_t at, uint64_t limit)
     }
     w.now = next > w.now ? next : w.now;
     if (which >= 0) {
+        ioshare_done(&w.s, &w.flows[w.flying[which]->flow]);
         free(w.flying[which]);
         w.flying[which] = NULL;
-        ioshare_done(&w.s);
     }
 }
 
@@ -268,19 +270,47 @@ static void test_work_conserving(void **state)
 static void test_one_flow_keeps_its_order(void **state)
 {
     struct blk_request *first, *second;
+    struct ioshare_flow *flow;
     uint64_t at;
 
     (void)state;
     world(1, 2);
     add(0, 4096);
     add(0, 0);
-    first = ioshare_next(&w.s, 0, &at);
-    second = ioshare_next(&w.s, 0, &at);
+    first = ioshare_next(&w.s, 0, &flow, &at);
+    second = ioshare_next(&w.s, 0, &flow, &at);
     assert_int_equal(first->op, BLK_READ);
     assert_int_equal(second->op, BLK_FLUSH);
-    assert_null(ioshare_next(&w.s, 0, &at));
+    assert_null(ioshare_next(&w.s, 0, &flow, &at));
     free(first);
     free(second);
+}
+
+/* One flow may fill the device; with a second one at work fewer are sent there. */
+static void test_depth_is_smaller_when_shared(void **state)
+{
+    (void)state;
+    world(2, 8);
+    w.s.shared_depth = 3;
+    for (unsigned i = 0; i < 20; i++)
+        add(0, 4096);
+    dispatch();
+    assert_int_equal(w.s.flying, 8);
+    assert_int_equal(w.s.busy, 1);
+    add(1, 4096);
+    assert_int_equal(w.s.busy, 2);
+    while (w.s.flying > 3) {
+        assert_int_equal(w.waiting[1], 1);
+        step(dispatch(), UINT64_MAX);
+    }
+    while (w.s.busy == 2) {
+        step(dispatch(), UINT64_MAX);
+        assert_true(w.s.flying <= 3);
+    }
+    dispatch();
+    assert_int_equal(w.s.flying, 8);
+    drain();
+    assert_int_equal(w.s.busy, 0);
 }
 
 int main(void)
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_work_conserving),
         cmocka_unit_test(test_one_flow_keeps_its_order),
+        cmocka_unit_test(test_depth_is_smaller_when_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
