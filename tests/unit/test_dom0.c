@@ -276,7 +276,7 @@ static void check_tables(const struct dom0_layout *l)
 {
     struct dom0_memory m = {read_entry, write_entry, &pages, FIRST_FRAME};
 
-    nr_pages = l->nr_pages;
+    nr_pages = l->mapped_pages; /* nothing else is touched */
     pages = calloc(nr_pages, sizeof *pages);
     dom0_layout_tables(l, &m);
     for (uint64_t pfn = 0; pfn < l->mapped_pages; pfn++) {
