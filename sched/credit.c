@@ -5,15 +5,15 @@
  * the time of all pCPUs is handed out as credit to those that ran or waited lately, by weight;
  * running burns it. Who has some left is UNDER, who has overdrawn is OVER; the UNDER wait in a
  * queue of their own, which is served first, each in the order of arrival. Nobody is given more
- * than one pCPU can serve, nor more than its part of the domain's cap: what that leaves over goes
- * to the others. A capped vCPU in debt by more than one share is parked until it is out of it.
+ * than one pCPU can serve, nor more than it can keep, nor more than its part of the domain's cap:
+ * what that leaves over goes to the others. A capped vCPU in debt by more than one share is parked
+ * until it is out of it.
  *
  * Promise: shares by weight, and caps, over many accounts; on one pCPU, and on several where no
  * vCPU is due a whole one. Where one is, what is handed out is right, but not what is served: a
- * slice is a whole period, so it waits for one now and then, and meanwhile those that are OVER take
- * turns in order of arrival. Of the weights 2048, 1024, 512 and 256 on two pCPUs the first has 0.86
- * of the pCPU that is its due, and the last 0.29 instead of 0.14. Whom the first does not meet in a
- * queue, as with 1000, 1 and 1, it does not wait for.
+ * slice is a whole period, and it waits for those of others now and then. Of the weights 2048,
+ * 1024, 512 and 256 on two pCPUs the first has 0.82 of the pCPU that is its due, and the others the
+ * rest by weight. With 1000, 1 and 1 there is always a pCPU for the first.
  *
  * BOOST is left out: in Xen, who wakes while UNDER is served before all others. It is what lets a
  * vCPU take nearly all of a pCPU by sleeping at the right moments (F. Zhou et al., "Scheduler
@@ -27,6 +27,7 @@
 #include <xen/domctl.h>
 
 #define PERIOD     ((int64_t)CREDIT_PERIOD_NS)
+#define KEEPS      (2 * PERIOD) /* the most credit one has: of a period, and for a wait as long */
 #define PASSES_MAX 8
 
 /* ---- the queues ---- */
@@ -101,6 +102,16 @@ static uint64_t most(const struct sched_entity *e)
     return CREDIT_PERIOD_NS;
 }
 
+/* ns that it has use for: credit does not pile up (settle()), so a sleeper's share would be lost.
+ */
+static uint64_t wants(const struct sched_entity *e)
+{
+    int64_t room = KEEPS - e->credit.credit;
+    uint64_t limit = most(e);
+
+    return (uint64_t)room < limit ? (uint64_t)room : limit;
+}
+
 /* One more look for those whose share by weight is more than they can use: they get what they can,
  * the others the rest. Is there any? */
 static bool limit_some(struct sched_queue *q, uint64_t *rest, uint64_t *weights)
@@ -111,9 +122,9 @@ static bool limit_some(struct sched_queue *q, uint64_t *rest, uint64_t *weights)
         if (e->credit.limited)
             continue;
         e->credit.share = total * e->weight / sum;
-        if (e->credit.share <= most(e))
+        if (e->credit.share <= wants(e))
             continue;
-        e->credit.share = most(e);
+        e->credit.share = wants(e);
         e->credit.limited = true;
         *rest -= e->credit.share < *rest ? e->credit.share : *rest;
         *weights -= e->weight;
@@ -147,8 +158,8 @@ static void settle(struct sched_queue *q, struct sched_entity *e)
     bool queued = e->state == SCHED_QUEUED;
 
     e->credit.credit += (int64_t)e->credit.share;
-    if (e->credit.credit > PERIOD)
-        e->credit.credit = PERIOD;
+    if (e->credit.credit > KEEPS)
+        e->credit.credit = KEEPS;
     if (e->credit.credit < -PERIOD)
         e->credit.credit = -PERIOD;
     if (queued && e->credit.over != (e->credit.credit < 0)) {
@@ -176,7 +187,7 @@ static void credit_release(struct sched_queue *q, uint64_t now)
     for (e = q->credit.active; e; e = next) {
         next = e->credit.active_next;
         settle(q, e);
-        if (e->state == SCHED_ASLEEP && e->credit.credit == PERIOD)
+        if (e->state == SCHED_ASLEEP && e->credit.credit == KEEPS)
             credit_remove(q, e);
     }
 }
