@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""More of Linux, for `make test-linux`: every number of vCPUs, every packing of the kernel, the clock, guests that are killed at work."""
+"""More of Linux, for `make test-linux`: every number of vCPUs, every packing of the kernel, the clock, stolen time, guests that
+are killed at work."""
+import pathlib
 import random
 import re
 import struct
 import subprocess
+import sys
 import time
 
 import pytest
 
 from linux import bare_stress, check_log, need_packages, put, put_text, stress_ramdisk
-from machine import BUILD
+from machine import BUILD, debugfs
 from test_leaks import figures
 from test_linux import SHELL, enter, enter_after_boot, leave, number, shell, start, stress
 from test_pvgrub import audited
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "trace"))
+import tracefile  # noqa: E402
 
 pytestmark = pytest.mark.linux
 
@@ -195,3 +201,38 @@ def test_beside_each_other(boot, disk):
         leave(m)
         check_log(m, f"l{n}")
     assert m.poweroff(120) == 0
+
+
+def between_sleeps(stays):
+    """Of a vCPU's stays those between its two long sleeps that are farthest apart."""
+    sleeps = [s for s in stays if s.state == tracefile.BLOCKED and s.end - s.start > 5e7]  # it looks at its console ten times a second
+    begin, end = max(((a.end, b.start) for a, b in zip(sleeps, sleeps[1:])), key=lambda span: span[1] - span[0])
+    return [s for s in stays if begin <= s.start < end]
+
+
+def test_steal(boot, disk):
+    """Beside hogs, what Linux shows as stolen (`st` in its top) is what it waited for a processor by the scheduler's trace."""
+    m = boot(disk=disk, cpus=1)
+    m.wait_prompt()
+    start(m, "vcpus=1 cpu_weight=512")
+    leave(m)
+    m.run("create hog name=h0")
+    m.run("create hog name=h1")
+    m.run("trace start 4M")
+    enter(m)
+    # /proc/stat has hundredths of a second in the order user, nice, system, idle, iowait, irq, softirq, steal.
+    text = shell(m, "read -t 2 x; read a < /proc/stat; (while :; do :; done) & p=$!; read -t 8 x; read b < /proc/stat; kill $p; read -t 2 x;"
+                    " echo $a; echo $b", 200)
+    leave(m)
+    m.run("trace stop")
+    m.run("destroy h0 h1")
+    assert "bytes" in m.run("trace save t")
+    check_log(m, "linux")
+    assert m.poweroff() == 0
+    before, after = [int(line.split()[8]) for line in re.findall(r"^cpu .*", text, re.M)]
+    trace = tracefile.read(debugfs(disk, "cat t"))
+    assert not trace.lost
+    vcpu, = [v for v in trace.stays if trace.names.get(v.domain) == "linux"]
+    waited = sum(s.end - s.start for s in between_sleeps(trace.stays[vcpu]) if s.state == tracefile.RUNNABLE) / 1e9
+    assert waited > 2
+    assert (after - before) / 100 == pytest.approx(waited, rel=0.04)
