@@ -270,6 +270,19 @@ void blkback_detach_all(domid_t domid)
     }
 }
 
+bool blkback_of_file(const char *file, struct blkback_info *out)
+{
+    const struct vbd *v = vbd_all;
+
+    while (v && strcmp(v->info.file, file) != 0) {
+        v = v->next;
+    }
+    if (v) {
+        *out = v->info;
+    }
+    return v;
+}
+
 unsigned blkback_list(domid_t domid, struct blkback_info *out, unsigned max)
 {
     unsigned n = 0;

@@ -3,7 +3,8 @@
  * Virtual disks: the block back end on images (dom0/image/) on dom0's disk. A guest's sector
  * becomes an offset in a file, that a place on the device, and the device gets the guest's own
  * page: nothing is copied, but for what is compressed in the image. Front ends speak
- * <xen/io/blkif.h>, x86_64 layout, one ring page; READ, WRITE, FLUSH_DISKCACHE.
+ * <xen/io/blkif.h>, x86_64 layout, up to four rings of one page; READ, WRITE, FLUSH_DISKCACHE,
+ * DISCARD, INDIRECT up to 1 MiB, persistent grants.
  *
  * For threads; all of it may wait, also for the guest where that is said. The domain's nodes
  * (/local/domain/N) must exist before a disk is attached, and are to be removed after the last one
@@ -71,9 +72,15 @@ struct blkback_info {
     evtchn_port_t event_channel;      /* the guest's end; 0 while not connected */
     grant_ref_t ring_ref;
     uint64_t sectors;
-    uint64_t reads, writes, flushes, errors; /* requests */
+    uint64_t reads, writes, flushes, discards, errors; /* requests */
     uint64_t read_bytes, written_bytes;
+    uint64_t copied_bytes;    /* of those read: zeros, and what was compressed */
+    uint64_t device_requests; /* what became of them */
+    uint64_t merged;          /* parts that joined another's request to the device */
 };
+
+/* The disk for which a guest has that file open, the first of several; false: there is none. */
+bool blkback_of_file(const char *file, struct blkback_info *out);
 
 /* The domain's disks, at most max of them, in the order of attachment; returns how many. */
 unsigned blkback_list(domid_t domid, struct blkback_info *out, unsigned max);

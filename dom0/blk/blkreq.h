@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include "dom0/blk/blkring.h"
 
-#define BLKREQ_SEGS   BLKIF_MAX_SEGMENTS_PER_REQUEST
+#define BLKREQ_DIRECT BLKIF_MAX_SEGMENTS_PER_REQUEST
+#define BLKREQ_SEGS   256u /* of an indirect one: 1 MiB, what an image prepares for */
 #define BLKREQ_SECTOR 512u
 
 /* The virtual disk. */
@@ -26,25 +27,29 @@ struct blkreq_piece {
 
 struct blkreq {
     uint64_t id;
-    uint8_t operation; /* BLKIF_OP_READ, _WRITE or _FLUSH_DISKCACHE */
-    unsigned nsegs;    /* 0 for a flush */
+    uint8_t operation; /* BLKIF_OP_READ, _WRITE, _FLUSH_DISKCACHE or _DISCARD */
+    bool indirect;     /* the segments lie in a page of their own: blkreq_decode_indirect() */
+    grant_ref_t indirect_gref;
+    unsigned nsegs; /* 0 without memory */
     grant_ref_t grefs[BLKREQ_SEGS];
     struct blkreq_piece segs[BLKREQ_SEGS];
     uint64_t offset; /* bytes from the start of the disk */
-    uint32_t bytes;
+    uint64_t bytes;
 };
 
 /*
  * Takes the copy of a request apart. BLKIF_RSP_OKAY, or the status to answer with; then *why is a
  * short reason for the log, or NULL where a front end may well just be trying what we can do.
- * out->id and out->operation are always set.
+ * out->id and out->operation (what to answer with) are always set.
  */
 int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *disk,
                   struct blkreq *out, const char **why);
+/* The second half for an indirect request: `segs` is a copy of its out->nsegs segments. */
+int blkreq_decode_indirect(const struct blkif_request_segment *segs, const struct blkreq_disk *disk,
+                           struct blkreq *out, const char **why);
 
 /*
- * A request laid out: runs of sectors, each with its pieces of memory in order. With file system
- * blocks of 1 KiB and more 11 pages have at most 45 extents.
+ * A request laid out, part by part: runs of sectors, each with its pieces of memory in order.
  */
 #define BLKPLAN_MAX    64
 #define BLKPLAN_HOLE   UINT64_MAX       /* reads as zeros */
@@ -58,8 +63,12 @@ struct blkplan_run {
 };
 
 struct blkplan {
-    unsigned nruns, npieces;
-    uint64_t end; /* on the disk, of what is laid out */
+    const struct blkreq *req;
+    uint64_t done; /* bytes of it that were laid out so far */
+    unsigned seg;  /* where in its memory that is */
+    uint16_t seg_done;
+
+    unsigned nruns, npieces; /* of this part */
     struct blkplan_run runs[BLKPLAN_MAX];
     struct blkreq_piece pieces[BLKPLAN_MAX];
 };
@@ -71,11 +80,16 @@ struct blkplan {
 typedef int (*blkplan_map_fn)(void *arg, uint64_t offset, uint64_t len, bool write,
                               uint64_t *sector, uint64_t *bytes);
 
+/* req must stay until the plan is done. */
+void blkplan_begin(struct blkplan *plan, const struct blkreq *req);
+static inline bool blkplan_more(const struct blkplan *plan)
+{
+    return plan->done < plan->req->bytes;
+}
 /*
- * Lays out a read or write; a run has at most max_pieces. 0, what `map` returned, or -XEN_EIO when
- * it returned nonsense (a hole to write to, too many extents).
+ * Lays out the next part of a read or write, as much as there is room for; a run has at most
+ * max_pieces. 0, what `map` returned, or -XEN_EIO when it returned nonsense (a hole to write to).
  */
-int blkplan_make(struct blkplan *plan, const struct blkreq *req, unsigned max_pieces,
-                 blkplan_map_fn map, void *arg);
+int blkplan_next(struct blkplan *plan, unsigned max_pieces, blkplan_map_fn map, void *arg);
 
 #endif

@@ -63,8 +63,13 @@ static uint64_t file_hole(struct image_file *f, uint64_t offset, uint64_t len)
     return extent.sector == VFS_HOLE ? extent.len : 0;
 }
 
-static const struct image_file_ops file_ops = {file_read,  file_write, file_resize,
-                                               file_flush, file_close, file_hole};
+static int file_punch(struct image_file *f, uint64_t offset, uint64_t len)
+{
+    return vfs_punch(f->priv, offset, len);
+}
+
+static const struct image_file_ops file_ops = {file_read,  file_write, file_resize, file_flush,
+                                               file_close, file_hole,  file_punch};
 
 /* --- the environment --- */
 

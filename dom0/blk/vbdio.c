@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of one disk: taken from the ring, their pages mapped, laid out on the device and
- * submitted by machine address; answered in the order of completion.
+ * Requests of one disk: taken from the rings, their pages mapped, laid out on the device and handed
+ * to it by machine address; answered in the order of completion.
  */
 
 #include "dom0/blk/vbd.h"
@@ -15,29 +15,15 @@
 #include "dom0/drivers/blkdev.h"
 #include "dom0/fs/vfs.h"
 
-/* A request in flight, with the device's requests that it became. */
-struct vbd_io {
-    struct vbd_io *next;
-    struct vbd *vbd;
-    uint64_t id;
-    uint8_t operation;
-    int status;    /* 0 or the first error */
-    unsigned left; /* of the device's requests, and one while they are being submitted */
-    struct grant_mapping map;
-    struct blk_segment *segs;
-    struct blk_request reqs[];
-};
-
-static void respond(struct vbd *v, uint64_t id, uint8_t operation, int16_t status)
+static void respond(struct vbd_ring *r, uint64_t id, uint8_t operation, bool good)
 {
-    if (status != BLKIF_RSP_OKAY) {
-        v->info.errors++;
+    if (!good) {
+        r->vbd->info.errors++;
     }
-    blkring_put(&v->ring, id, operation, status);
+    blkring_put(&r->ring, id, operation, good ? BLKIF_RSP_OKAY : BLKIF_RSP_ERROR);
 }
 
-/* One part less; the last one hands the whole to the disk's thread. */
-static void part_done(struct vbd_io *io, int status)
+void vbdio_part_done(struct vbd_io *io, int status)
 {
     if (status && !io->status) {
         io->status = status;
@@ -49,49 +35,30 @@ static void part_done(struct vbd_io *io, int status)
     }
 }
 
-/* Called by the driver, on its thread. */
-static void device_done(struct blk_request *req, int status)
+static struct vbd_io *io_new(struct vbd_ring *r, const struct blkreq *req)
 {
-    iotrace_end(req->trace, status);
-    part_done(req->arg, status);
-}
-
-static struct vbd_io *io_new(struct vbd *v, const struct blkreq *req, unsigned nruns,
-                             unsigned npieces)
-{
-    size_t head = sizeof(struct vbd_io) + nruns * sizeof(struct blk_request);
-    struct vbd_io *io = calloc(1, head + npieces * sizeof(struct blk_segment));
+    struct vbd_io *io = malloc(sizeof(*io) + req->nsegs * sizeof(io->pages[0]));
 
     if (io) {
-        io->vbd = v;
-        io->id = req->id;
-        io->operation = req->operation;
-        io->left = 1;
-        io->segs = (struct blk_segment *)((char *)io + head);
+        *io = (struct vbd_io){.vbd = r->vbd,
+                              .ring = r,
+                              .id = req->id,
+                              .operation = req->operation,
+                              .left = 1,
+                              .npages = req->nsegs};
     }
     return io;
 }
 
-static void submit(struct vbd *v, struct vbd_io *io, struct blk_request *r)
-{
-    int error;
-
-    r->done = device_done;
-    r->arg = io;
-    io->left++;
-    error = blkdev_submit(v->dev, r);
-    if (error) {
-        iotrace_end(r->trace, error);
-        part_done(io, error);
-    }
-}
+/* --- without memory --- */
 
 /*
  * Tables of the image that are only in memory have an order of their own to get to the disk; and so
  * has what the file system has only in memory.
  */
-static void flush_tables(struct vbd *v, const struct blkreq *req)
+static void flush_tables(struct vbd_ring *r, const struct blkreq *req)
 {
+    struct vbd *v = r->vbd;
     uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_flush(v, true) : 0;
     int error = vbd_is_dirty(v) ? image_flush(v->image) : vfs_flush();
 
@@ -99,30 +66,45 @@ static void flush_tables(struct vbd *v, const struct blkreq *req)
     if (error) {
         vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
     }
-    v->info.flushes++;
-    respond(v, req->id, req->operation, error ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+    respond(r, req->id, req->operation, !error);
 }
 
-static void start_flush(struct vbd *v, const struct blkreq *req)
+static void start_flush(struct vbd_ring *r, const struct blkreq *req)
 {
+    struct vbd *v = r->vbd;
     struct vbd_io *io;
 
-    if (vbd_is_dirty(v) || !vfs_flush_is_plain()) {
-        flush_tables(v, req);
-        return;
-    }
-    io = io_new(v, req, 1, 0);
-    if (!io) {
-        respond(v, req->id, req->operation, BLKIF_RSP_ERROR);
-        return;
-    }
     v->info.flushes++;
+    if (vbd_is_dirty(v) || !vfs_flush_is_plain()) {
+        flush_tables(r, req);
+        return;
+    }
+    io = io_new(r, req);
+    if (!io) {
+        respond(r, req->id, req->operation, false);
+        return;
+    }
     v->in_flight++;
-    io->reqs[0].op = BLK_FLUSH;
-    io->reqs[0].trace = iotrace_wanted(v->domid) ? vbdtrace_flush(v, false) : 0;
-    submit(v, io, &io->reqs[0]);
-    part_done(io, 0);
+    vbddev_flush_device(io);
+    vbdio_part_done(io, 0);
 }
+
+/* What is discarded may have other owners soon: nothing of this disk may be with the device. */
+static void discard(struct vbd_ring *r, const struct blkreq *req)
+{
+    struct vbd *v = r->vbd;
+    int error;
+
+    vbdio_settle(v);
+    error = v->image ? image_discard(v->image, req->offset, req->bytes) : -XEN_EIO;
+    if (error) {
+        vbd_complain(v, "discard of %s: %s", v->info.file, vfs_strerror(error));
+    }
+    v->info.discards++;
+    respond(r, req->id, req->operation, !error);
+}
+
+/* --- reads and writes --- */
 
 /* From the disk through the image to its file, and from there to the device. */
 static int map_disk(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
@@ -151,14 +133,15 @@ static int map_disk(void *arg, uint64_t offset, uint64_t len, bool write, uint64
 }
 
 /* What no device can read into the guest's pages: zeros, and what is compressed. */
-static int copy_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run *run)
+static int copy_run(struct vbd_io *io, const struct blkplan_run *run,
+                    const struct blkreq_piece *piece)
 {
-    const struct blkreq_piece *piece = &v->plan.pieces[run->first];
+    struct vbd *v = io->vbd;
     uint64_t offset = run->offset;
     int error = 0;
 
     for (unsigned i = 0; i < run->npieces && !error; i++, piece++) {
-        char *to = (char *)io->map.va + piece->page * PAGE_SIZE + piece->offset;
+        char *to = (char *)io->pages[piece->page].page.va + piece->offset;
 
         if (run->sector == BLKPLAN_HOLE) {
             memset(to, 0, piece->len);
@@ -167,97 +150,107 @@ static int copy_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run *
         }
         offset += piece->len;
     }
+    v->info.copied_bytes += run->bytes;
     return error;
 }
 
-/* One run of the plan: to the device, where it has a place there. */
-static void start_run(struct vbd *v, struct vbd_io *io, const struct blkplan_run *run,
-                      struct blk_request *r)
+/* Lays the request out, part by part, and starts what of it is on the device. */
+static int start_parts(struct vbd_io *io, const struct blkreq *req)
 {
-    const struct blkreq_piece *piece = &v->plan.pieces[run->first];
+    struct vbd *v = io->vbd;
+    struct blkplan *plan = &v->plan;
+    int error = req->operation == BLKIF_OP_WRITE ? image_prepare(v->image) : 0;
 
-    if (run->sector == BLKPLAN_HOLE || run->sector == BLKPLAN_PACKED) {
-        uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_run(v, run, NULL) : 0;
-        int error = copy_run(v, io, run);
+    blkplan_begin(plan, req);
+    while (!error && blkplan_more(plan)) {
+        error = blkplan_next(plan, v->dev->max_segs, map_disk, v);
+        for (unsigned i = 0; i < plan->nruns && !error; i++) {
+            const struct blkplan_run *run = &plan->runs[i];
+            const struct blkreq_piece *pieces = &plan->pieces[run->first];
 
-        iotrace_end(trace, error);
-        if (error) {
-            io->status = error;
+            if (run->sector == BLKPLAN_HOLE || run->sector == BLKPLAN_PACKED) {
+                uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_run(io, run, NULL) : 0;
+
+                error = copy_run(io, run, pieces);
+                iotrace_end(trace, error);
+            } else {
+                vbddev_add(io, run, pieces);
+            }
         }
-        return;
     }
-    struct blk_segment *segs = &io->segs[run->first];
-    for (unsigned i = 0; i < run->npieces; i++, piece++) {
-        segs[i].maddr = io->map.dev_bus_addr[piece->page] + piece->offset;
-        segs[i].len = piece->len;
-    }
-    r->op = io->operation == BLKIF_OP_WRITE ? BLK_WRITE : BLK_READ;
-    r->sector = run->sector;
-    r->segs = segs;
-    r->nsegs = run->npieces;
-    r->trace = iotrace_wanted(v->domid) ? vbdtrace_run(v, run, r) : 0;
-    submit(v, io, r);
+    return error;
 }
 
-/* With the pages mapped and the plan made. */
-static int start_planned(struct vbd *v, const struct blkreq *req, const struct grant_mapping *map)
+static void start_io(struct vbd_ring *r, const struct blkreq *req)
 {
-    struct vbd_io *io = io_new(v, req, v->plan.nruns, v->plan.npieces);
-
-    if (!io) {
-        return -XEN_ENOMEM;
-    }
-    io->map = *map;
-    v->in_flight++;
-    for (unsigned i = 0; i < v->plan.nruns; i++) {
-        start_run(v, io, &v->plan.runs[i], &io->reqs[i]);
-    }
-    part_done(io, 0);
-    return 0;
-}
-
-static int start_io(struct vbd *v, const struct blkreq *req)
-{
+    struct vbd *v = r->vbd;
     bool write = req->operation == BLKIF_OP_WRITE;
-    struct grant_mapping map;
-    unsigned most = v->dev->max_segs;
-    int error = grant_map(v->domid, req->grefs, req->nsegs, write, &map);
+    struct vbd_io *io = io_new(r, req);
+    int error = io ? vbdpages_map(v, req, io->pages) : -XEN_ENOMEM;
 
     if (error) {
         vbd_complain(v, "cannot map the pages of a request (error %d); it gets an error", -error);
-        return error;
+        respond(r, req->id, req->operation, false);
+        free(io);
+        return;
     }
-    error = write ? image_prepare(v->image) : 0;
-    error = error ? error : blkplan_make(&v->plan, req, most, map_disk, v);
+    v->in_flight++;
+    *(write ? &v->info.writes : &v->info.reads) += 1;
+    *(write ? &v->info.written_bytes : &v->info.read_bytes) += req->bytes;
+    error = start_parts(io, req);
     if (error) {
         vbd_complain(v, "%s at byte %llu: %s", write ? "write" : "read",
                      (unsigned long long)req->offset, vfs_strerror(error));
     }
-    error = error ? error : start_planned(v, req, &map);
-    if (error) {
-        grant_unmap(&map);
-        return error;
-    }
-    *(write ? &v->info.writes : &v->info.reads) += 1;
-    *(write ? &v->info.written_bytes : &v->info.read_bytes) += req->bytes;
-    return 0;
+    vbdio_part_done(io, error);
 }
 
-static void start(struct vbd *v, const struct blkif_request *raw)
-{
-    struct blkreq req;
-    const char *why;
-    int status = blkreq_decode(raw, &v->disk, &req, &why);
+/* --- the rings --- */
 
+/* Fetches the segments of an indirect request. BLKIF_RSP_OKAY, or an error with its reason. */
+static int fetch_indirect(struct vbd *v, struct blkreq *req, const char **why)
+{
+    struct blkif_request_segment segs[BLKREQ_SEGS];
+    int error = vbdpages_read_indirect(v, req, segs);
+
+    if (error) {
+        *why = "its page of segments cannot be mapped";
+        return BLKIF_RSP_ERROR;
+    }
+    return blkreq_decode_indirect(segs, &v->disk, req, why);
+}
+
+static void start(struct vbd_ring *r, const struct blkif_request *raw)
+{
+    struct vbd *v = r->vbd;
+    struct blkreq *req = &v->req;
+    const char *why;
+    int status = blkreq_decode(raw, &v->disk, req, &why);
+
+    if (status == BLKIF_RSP_OKAY && req->indirect) {
+        status = fetch_indirect(v, req, &why);
+    }
     if (status != BLKIF_RSP_OKAY) {
         if (why) {
             vbd_complain(v, "bad request: %s", why);
         }
-        respond(v, req.id, req.operation, (int16_t)status);
-    } else if (req.operation == BLKIF_OP_FLUSH_DISKCACHE) {
-        start_flush(v, &req);
-    } else if (start_io(v, &req)) {
-        respond(v, req.id, req.operation, BLKIF_RSP_ERROR);
+        v->info.errors++;
+        blkring_put(&r->ring, req->id, req->operation, (int16_t)status);
+    } else if (req->operation == BLKIF_OP_FLUSH_DISKCACHE) {
+        start_flush(r, req);
+    } else if (req->operation == BLKIF_OP_DISCARD) {
+        discard(r, req);
+    } else {
+        start_io(r, req);
+    }
+}
+
+static void publish(struct vbd *v)
+{
+    for (unsigned i = 0; i < v->nrings; i++) {
+        if (blkring_publish(&v->rings[i].ring)) {
+            event_send((evtchn_port_t)v->rings[i].port);
+        }
     }
 }
 
@@ -265,36 +258,41 @@ void vbdio_settle(void *arg)
 {
     struct vbd *v = arg;
 
-    while (v->in_flight > 0) {
-        wait_event(&v->wake, v->done);
-        vbdio_finish_all(v);
-    }
+    vbddev_submit(v);
+    wait_event(&v->wake, v->flying == 0);
+    vbdio_finish_all(v);
 }
 
-static void publish(struct vbd *v)
-{
-    if (blkring_publish(&v->ring)) {
-        event_send((evtchn_port_t)v->port);
-    }
-}
-
-bool vbdio_start_all(struct vbd *v)
+static bool start_ring(struct vbd_ring *r)
 {
     struct blkif_request raw;
     int got = 1;
 
-    v->event = false;
-    for (unsigned i = 0; i < BLKRING_SIZE && (got = blkring_take(&v->ring, &raw)) > 0; i++) {
-        start(v, &raw);
+    r->event = false;
+    for (unsigned i = 0; i < BLKRING_SIZE && (got = blkring_take(&r->ring, &raw)) > 0; i++) {
+        start(r, &raw);
     }
-    publish(v); /* those that were refused at once */
     if (got < 0) {
         return false;
     }
-    if (got > 0 || blkring_rearm(&v->ring)) {
-        v->event = true;
+    if (got > 0 || blkring_rearm(&r->ring)) {
+        r->event = true;
     }
     return true;
+}
+
+bool vbdio_start_all(struct vbd *v)
+{
+    bool good = true;
+
+    for (unsigned i = 0; i < v->nrings && good; i++) {
+        if (v->rings[i].event) {
+            good = start_ring(&v->rings[i]);
+        }
+    }
+    vbddev_submit(v);
+    publish(v); /* those that were refused at once */
+    return good;
 }
 
 void vbdio_finish_all(struct vbd *v)
@@ -307,13 +305,11 @@ void vbdio_finish_all(struct vbd *v)
 
         v->done = io->next;
         if (io->status) {
-            vbd_complain(v, "the device failed: %s", vfs_strerror(io->status));
+            vbd_complain(v, "a request failed: %s", vfs_strerror(io->status));
         }
         /* The guest may use its pages again the moment that it sees the response. */
-        if (io->map.va) {
-            grant_unmap(&io->map);
-        }
-        respond(v, io->id, io->operation, io->status ? BLKIF_RSP_ERROR : BLKIF_RSP_OKAY);
+        vbdpages_unmap(io->pages, io->npages);
+        respond(io->ring, io->id, io->operation, !io->status);
         v->in_flight--;
         free(io);
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dom0/config/diskspec.h"
+#include "dom0/fs/vfs.h"
 #include "dom0/store/store.h"
 
 /* A batch of nodes of one directory; the first error is kept. */
@@ -54,6 +55,22 @@ static void put_medium(struct batch *b, const struct vbd *v)
     put(b, "sectors", "%llu", (unsigned long long)v->info.sectors);
 }
 
+static void put_features(struct batch *b, const struct vbd *v)
+{
+    struct vfs_df df;
+
+    put(b, "feature-persistent", "1");
+    put(b, "feature-max-indirect-segments", "%u", BLKREQ_SEGS);
+    put(b, "multi-queue-max-queues", "%u", VBD_RINGS);
+    /* A part of a file is given back in blocks of dom0's file system. */
+    if (!v->info.readonly && vfs_df(&df) == 0) {
+        put(b, "feature-discard", "1");
+        put(b, "discard-granularity", "%u", df.block_size);
+        put(b, "discard-alignment", "0");
+        put(b, "discard-secure", "0");
+    }
+}
+
 /* The back end first: the front end shall find it complete. */
 int vbdnodes_make(struct vbd *v)
 {
@@ -71,6 +88,7 @@ int vbdnodes_make(struct vbd *v)
     put(&b, "removable", "%d", v->info.cdrom);
     put(&b, "bootable", "1");
     put(&b, "feature-flush-cache", "1");
+    put_features(&b, v);
     put(&b, "sector-size", "%u", BLKREQ_SECTOR);
     put(&b, "info", "%u", kind | (v->info.readonly ? VDISK_READONLY : 0));
     put(&b, "state", "%u", v->info.back_state);

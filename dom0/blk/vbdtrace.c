@@ -7,8 +7,10 @@
 #include "dom0/blk/iotrace.h"
 #include "dom0/drivers/blkdev.h"
 
-uint64_t vbdtrace_run(struct vbd *v, const struct blkplan_run *run, const struct blk_request *r)
+uint64_t vbdtrace_run(struct vbd_io *io, const struct blkplan_run *run,
+                      const struct blk_segment *first)
 {
+    struct vbd *v = io->vbd;
     struct iotrace_record t = {.sector = run->offset / BLKREQ_SECTOR,
                                .bytes = run->bytes,
                                .offset = IOTRACE_NOWHERE,
@@ -16,11 +18,11 @@ uint64_t vbdtrace_run(struct vbd *v, const struct blkplan_run *run, const struct
     struct image_extent part;
 
     snprintf(t.vdev, sizeof(t.vdev), "%s", v->info.vdev);
-    if (r) {
-        t.op = r->op == BLK_WRITE ? IOTRACE_WRITE : IOTRACE_READ;
+    if (first) {
+        t.op = io->operation == BLKIF_OP_WRITE ? IOTRACE_WRITE : IOTRACE_READ;
         t.device = run->sector;
-        t.maddr = r->segs[0].maddr;
-        t.pieces = r->nsegs;
+        t.maddr = first->maddr;
+        t.pieces = run->npieces;
         /* The plan has only the device's side of it; what is mapped now is not mapped elsewhere. */
         if (image_map(v->image, run->offset, BLKREQ_SECTOR, &part) == 0 && part.kind == IMAGE_DATA)
             t.offset = part.offset;

@@ -216,6 +216,21 @@ int cmd_disk_resize(int argc, char **argv)
 
 /* --- disk-info --- */
 
+/* What a guest's requests to this file became. */
+static void show_use(const char *path)
+{
+    struct blkback_info d;
+
+    if (!blkback_of_file(path, &d))
+        return;
+    printf("  requests %llu read, %llu written, %llu flushed, %llu discarded, %llu failed\n",
+           (unsigned long long)d.reads, (unsigned long long)d.writes, (unsigned long long)d.flushes,
+           (unsigned long long)d.discards, (unsigned long long)d.errors);
+    printf("  device   %llu requests, %llu parts merged, %llu bytes copied\n",
+           (unsigned long long)d.device_requests, (unsigned long long)d.merged,
+           (unsigned long long)d.copied_bytes);
+}
+
 static void show_layer(struct image *im, const char *indent)
 {
     struct image_info info;
@@ -231,6 +246,7 @@ static void show_layer(struct image *im, const char *indent)
         printf("%s  note     %s: it can only be read\n", indent, info.note);
     if (vfs_holder(info.path, holder, sizeof holder) && strcmp(holder, "a look at it") != 0)
         printf("%s  in use   by %s\n", indent, holder);
+    show_use(info.path);
 }
 
 int cmd_disk_info(int argc, char **argv)

@@ -41,7 +41,6 @@ struct blk_request {
      */
     void (*done)(struct blk_request *req, int status);
     void *arg;      /* the submitter's */
-    uint64_t trace; /* the submitter's */
 
     struct blk_request *next; /* the driver's, while the request is with it */
     uint64_t started_ns;      /* the driver's */

@@ -122,6 +122,12 @@ int ext2_bmap(struct ext2_inode *ip, uint32_t fblock, uint32_t want, uint32_t *b
 int ext2_bmap_alloc(struct ext2_inode *ip, uint32_t fblock, uint32_t want, const void *data,
                     uint32_t *block, uint32_t *count);
 
+/*
+ * Makes holes of file blocks and gives them back. Blocks of pointers stay. Whoever works on the
+ * blocks by ext2_bmap() must have ended that.
+ */
+int ext2_punch(struct ext2_inode *ip, uint32_t fblock, uint32_t count);
+
 /* --- names: absolute paths, symbolic links followed except a last one where said --- */
 
 int ext2_lookup(struct ext2 *fs, const char *path, bool follow, struct ext2_inode **out);

@@ -10,6 +10,7 @@
  */
 #include "dom0/fs/ext2_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <xen/errno.h>
 
@@ -273,4 +274,84 @@ int ext2_bmap_alloc(struct ext2_inode *ip, uint32_t fblock, uint32_t want, const
     *block = ext.first;
     *count = ext.count;
     return 0;
+}
+
+/* --- holes --- */
+
+/* Gives back blocks that nothing refers to any more, in runs. */
+static int free_all(struct ext2_inode *ip, const uint32_t *blocks, uint32_t n)
+{
+    struct ext2 *fs = ip->fs;
+    uint32_t sectors, run;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < n; i += run) {
+        run = 1;
+        if (!blocks[i])
+            continue;
+        while (i + run < n && blocks[i + run] == blocks[i] + run)
+            run++;
+        rc = ext2_free_blocks(fs, blocks[i], run);
+        sectors = run << (fs->block_shift - BLK_SECTOR_SHIFT);
+        ip->d.blocks -= sectors < ip->d.blocks ? sectors : ip->d.blocks;
+    }
+    return rc;
+}
+
+/* Takes n pointers out. They are gone from stable storage before their blocks may be used anew, by
+ * the journal or by a flush: a power cut leaves blocks that nobody owns, never blocks with two
+ * owners. */
+static int punch_slots(struct ext2_inode *ip, uint32_t *slots, struct ext2_buf *buf, uint32_t n)
+{
+    uint32_t *old = malloc(n * sizeof *old), any = 0;
+    int rc;
+
+    if (!old)
+        return -XEN_ENOMEM;
+    memcpy(old, slots, n * sizeof *old);
+    for (uint32_t i = 0; i < n; i++)
+        any |= old[i];
+    if (!any) {
+        free(old);
+        return 0;
+    }
+    memset(slots, 0, n * sizeof *slots);
+    rc = buf ? ext2_buf_write(ip->fs, buf) : ext2_iwrite(ip);
+    if (rc == 0 && !ext2_has_journal(ip->fs))
+        rc = blkdev_flush(ip->fs->dev);
+    if (rc == 0)
+        rc = free_all(ip, old, n);
+    free(old);
+    return rc;
+}
+
+int ext2_punch(struct ext2_inode *ip, uint32_t fblock, uint32_t count)
+{
+    struct ext2 *fs = ip->fs;
+    int rc = 0, err;
+
+    while (rc == 0 && count > 0) {
+        struct ext2_buf *buf;
+        struct way way;
+        uint32_t *slots, n;
+
+        rc = ext2_begin(fs);
+        if (rc == 0)
+            rc = walk(ip, fblock, &way, &slots, &buf);
+        if (rc < 0)
+            break;
+        n = slot_limit(fs, &way) - way.index[way.levels];
+        if (n > count)
+            n = count;
+        if (way.depth == way.levels)
+            rc = punch_slots(ip, slots + way.index[way.levels], buf, n);
+        if (buf)
+            ext2_buf_put(buf);
+        fblock += n;
+        count -= n;
+    }
+    err = ext2_buf_flush(fs);
+    rc = rc ? rc : err;
+    err = ext2_iwrite(ip);
+    return rc ? rc : err;
 }

@@ -371,6 +371,23 @@ int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
     return 0;
 }
 
+int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len)
+{
+    uint32_t size = ext2_block_size(vfs.fs);
+    uint64_t first = (offset + size - 1) / size, end = (offset + len) / size;
+    int rc = file->flags & VFS_WRITE ? 0 : -XEN_EBADF;
+
+    if (rc == 0 && (offset > ext2_size(file->ip) || len > ext2_size(file->ip) - offset))
+        rc = -XEN_EINVAL;
+    if (rc == 0 && first < end)
+        rc = vfs_enter();
+    if (rc < 0 || first >= end)
+        return rc;
+    rc = ext2_punch(file->ip, (uint32_t)first, (uint32_t)(end - first));
+    vfs_leave();
+    return rc;
+}
+
 static void stat_of(const struct ext2_inode *ip, struct vfs_stat *st)
 {
     struct ext2_stat in;

@@ -98,11 +98,19 @@ uint64_t vfs_allocated(const struct vfs_file *file); /* bytes on disk, less in a
 int vfs_truncate(struct vfs_file *file, uint64_t size);
 
 /*
+ * Makes a hole of the whole blocks in a part of a file inside its size: they read as zeros, and
+ * their space is given back. What vfs_map() has told of them holds no longer: nothing of it may be
+ * in flight.
+ */
+int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len);
+
+/*
  * Where a part of a file lies on the device, for I/O past the file system (a guest's own pages).
  * offset and len are whole sectors within the size of the file. On return *extent covers at least
  * one sector of it and at most len. alloc: holes get blocks, and these are zeroed on disk before
  * the file refers to them, so that neither a racing read, a failed write nor a power cut shows what
- * others had there. Valid until the file is truncated or closed: hold the file with VFS_LOCK.
+ * others had there. Valid until the file is truncated, punched or closed: hold the file with
+ * VFS_LOCK.
  */
 #define VFS_HOLE UINT64_MAX
 struct vfs_extent {

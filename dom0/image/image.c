@@ -11,6 +11,8 @@
 #include "dom0/fs/vfs.h"
 #include "dom0/image/impl.h"
 
+#define DISCARD_STEP (16u << 20) /* bytes; others get their turn in between */
+
 static const struct image_driver *const drivers[IMAGE_FORMATS] = {
     [IMAGE_RAW] = &raw_driver,
     [IMAGE_QCOW2] = &qcow2_driver,
@@ -344,6 +346,36 @@ int image_map_write(struct image *im, uint64_t offset, uint64_t len, struct imag
     if (!imgfile_inside(im->size, offset, len) || !len || (offset | len) % IMAGE_SECTOR)
         return -XEN_EINVAL;
     return im->driver->map_write(im, offset, len, e);
+}
+
+/*
+ * What the image holds itself becomes a hole of its file; its tables stay as they are, so there is
+ * no order of writing to keep, and the next write there allocates nothing but blocks of that file.
+ */
+int image_discard(struct image *im, uint64_t offset, uint64_t len)
+{
+    int rc = 0;
+
+    if (!im->writable || *im->note || !im->driver->map_write)
+        return -XEN_EROFS;
+    if (!imgfile_inside(im->size, offset, len) || (offset | len) % IMAGE_SECTOR)
+        return -XEN_EINVAL;
+    while (rc == 0 && len > 0) {
+        struct image_extent e;
+
+        rc = image_map_own(im, offset, len < DISCARD_STEP ? len : DISCARD_STEP, &e);
+        /* Mapped for writing: nothing to allocate, but the image may have to note a change. */
+        if (rc == 0 && e.kind == IMAGE_DATA)
+            rc = im->driver->map_write(im, offset, e.len, &e);
+        if (rc == 0 && e.kind == IMAGE_DATA)
+            rc = imgfile_punch(e.file, e.offset, e.len);
+        if (rc == 0) {
+            offset += e.len;
+            len -= e.len;
+        }
+        im->env->yield();
+    }
+    return rc;
 }
 
 /* --- content --- */

@@ -101,6 +101,13 @@ int image_prepare(struct image *im);
  * writes by itself. */
 void image_set_settle(struct image *im, void (*settle)(void *arg), void *arg);
 
+/*
+ * The content of a part of the disk (whole sectors) is of no use any more: its space is given back
+ * where that can be done. It reads as before or as zeros, sector by sector. Nothing that was mapped
+ * may be in flight.
+ */
+int image_discard(struct image *im, uint64_t offset, uint64_t len);
+
 /* True if image_flush() has more to do than to flush the file. */
 bool image_is_dirty(const struct image *im);
 /* Everything written so far is on stable storage and can be found there. */

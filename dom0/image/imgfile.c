@@ -72,6 +72,13 @@ uint64_t imgfile_hole(struct image_file *f, uint64_t offset, uint64_t len)
     return f->ops->hole && imgfile_inside(f->size, offset, len) ? f->ops->hole(f, offset, len) : 0;
 }
 
+int imgfile_punch(struct image_file *f, uint64_t offset, uint64_t len)
+{
+    if (!f->ops->punch)
+        return 0;
+    return imgfile_inside(f->size, offset, len) ? f->ops->punch(f, offset, len) : -XEN_EIO;
+}
+
 void imgfile_close(struct image_file *f)
 {
     if (f)

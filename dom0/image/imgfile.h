@@ -27,6 +27,9 @@ struct image_file_ops {
     /* May be NULL. Bytes from there on, at most len, that were never written, as far as that is
      * known: a file's hole. */
     uint64_t (*hole)(struct image_file *f, uint64_t offset, uint64_t len);
+    /* May be NULL. Gives back the space of what lies in whole blocks there, inside the file: that
+     * reads as zeros afterwards, the rest as before. */
+    int (*punch)(struct image_file *f, uint64_t offset, uint64_t len);
 };
 
 struct image_file {
@@ -67,6 +70,8 @@ int imgfile_resize(struct image_file *f, uint64_t size);
 int imgfile_zero(struct image_file *f, uint64_t offset, uint64_t len);
 int imgfile_flush(struct image_file *f);
 uint64_t imgfile_hole(struct image_file *f, uint64_t offset, uint64_t len);
+/* Where a file cannot have holes, all stays as it is. */
+int imgfile_punch(struct image_file *f, uint64_t offset, uint64_t len);
 void imgfile_close(struct image_file *f); /* NULL is allowed */
 
 /* True if [offset, offset + len) lies inside [0, size). */

@@ -10,28 +10,33 @@
 
 #include "dom0/image/qcow2.h"
 
-/* n clusters in a row. */
+/*
+ * n clusters in a row, behind all that is in use: there, nothing but a new block of counts is in
+ * the way, which takes the first cluster that it counts. So a row of more is not to be had.
+ */
 static int alloc_run(struct image *im, uint64_t n, uint64_t *start)
 {
     struct qcow2 *q = im->state;
-    uint64_t run = 0, at = 0;
+    uint64_t run = 0, hint = q->hint;
+    int rc = n < 1ull << qcow2_block_bits(q) ? 0 : -XEN_EOVERFLOW;
 
-    while (run < n) {
+    q->hint = q->fresh >> q->bits;
+    while (rc == 0 && run < n) {
+        uint64_t at;
         bool fresh;
-        int rc = qcow2_alloc(im, &at, &fresh);
 
-        if (rc < 0)
-            return rc;
-        if (run > 0 && at == *start + (run << q->bits)) {
+        rc = qcow2_alloc(im, &at, &fresh);
+        if (rc == 0 && run > 0 && at == *start + (run << q->bits)) {
             run++;
-        } else {
+        } else if (rc == 0) {
             if (run > 0)
                 qcow2_free(q, *start, run << q->bits);
             *start = at;
             run = 1;
         }
     }
-    return 0;
+    q->hint = hint;
+    return rc;
 }
 
 /* The old table's entries at `at`, and zeros behind them, for a table of `bytes`. */

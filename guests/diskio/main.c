@@ -7,7 +7,7 @@
  * then counts itself. After a power cut in between, each sector must have one of the two patterns.
  * Prints diskio: boot N, verified M MiB and powers off; stay=1 on the command line keeps it
  * running, disk=NAME takes another than the first disk. plug=1 does none of that, but uses whatever
- * disks come and go.
+ * disks come and go. bench=N: N requests that somebody counts (bench.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@
 #include <rt/start.h>
 #include <rt/thread.h>
 
+#include "bench.h"
 #include "pattern.h"
 #include "plug.h"
 
@@ -195,7 +196,7 @@ int main(void)
     }
     printf("diskio: disk of %lu sectors, %lu MiB\n", blkfront_sectors(disk),
            blkfront_sectors(disk) / MIB_SECTORS);
-    rc = run() ? 0 : 1;
+    rc = (start_option_u64("bench", 0) ? bench_run(disk, buf) : run()) ? 0 : 1;
     blkfront_close(disk);
     while (start_option_u64("stay", 0)) {
         thread_sleep_ns(3600000000000UL);

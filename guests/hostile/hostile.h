@@ -25,6 +25,8 @@ extern const struct question service_questions[];
 extern const struct question ring_questions[];
 /* disk.c: the block back end; needs a disk. */
 extern const struct question disk_questions[];
+/* diskfuzz.c: the same by chance. */
+extern const struct question disk_fuzz_questions[];
 /* race.c, race_mem.c: several vCPUs at once. */
 extern const struct question race_questions[];
 extern const struct question race_memory_questions[];
@@ -41,5 +43,11 @@ void expect_refused(const char *what, long got); /* any negative result */
 
 /* xorshift64: the same numbers each run. For one vCPU at a time. */
 uint64_t random64(void);
+/* Other numbers. */
+void random_seed(uint64_t seed);
+
+/* Its own way to the first frame of the grant table, for the runtime keeps rules; NULL: refused. */
+struct grant_entry_v1;
+struct grant_entry_v1 *grant_entries(void);
 
 #endif

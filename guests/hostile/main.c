@@ -26,19 +26,28 @@ void expect_refused(const char *what, long got)
     failures += got >= 0;
 }
 
+static uint64_t random_state = 1;
+
+void random_seed(uint64_t seed)
+{
+    random_state = seed * 0x9e3779b97f4a7c15 | 1;
+}
+
 uint64_t random64(void)
 {
-    static uint64_t state = 1;
+    uint64_t state = random_state;
 
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
+    random_state = state;
     return state;
 }
 
 static const struct question *const lists[] = {
-    cpu_questions,  memory_questions,      service_questions, ring_questions,  disk_questions,
-    race_questions, race_memory_questions, review_questions,  table_questions, fuzz_questions};
+    cpu_questions,   memory_questions, service_questions,     ring_questions,
+    disk_questions,  race_questions,   race_memory_questions, review_questions,
+    table_questions, fuzz_questions,   disk_fuzz_questions};
 #define LISTS (sizeof lists / sizeof lists[0])
 
 static const struct question *find(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and answers of a virtual disk. A transfer is cut into requests of up to 11 pages; each
+ * Requests and answers of a virtual disk. A transfer is cut into requests; each
  * takes a slot, whose number is the request's id, and lends its pages while it is under way.
  * Answers are taken off the ring by whichever thread waits, never by the event handler, so all
  * state here belongs to threads. The other end is not trusted with memory: every id is checked, and
@@ -125,21 +125,28 @@ static void request_send(struct blkfront *disk, struct transfer *transfer, unsig
     }
 }
 
-/* Lends the pages of one request that begins at buf; fills in its segments. Returns the sectors
- * that it covers, or a negative errno with nothing lent. */
-static int request_lend(struct blkfront *disk, struct blkfront_slot *slot,
-                        struct blkif_request *request, const char *buf, uint32_t sectors)
+/* What a request is to cover, and where its segments go, `most` of them at most. */
+struct loan {
+    const char *buf;
+    uint32_t sectors;
+    bool readonly;
+    struct blkif_request_segment *segs;
+    unsigned most;
+};
+
+/* Lends the pages and fills in the segments. Returns the sectors that they cover, or a negative
+ * errno with nothing lent. */
+static int lend_pages(struct blkfront *disk, struct blkfront_slot *slot, const struct loan *loan)
 {
     uint32_t done = 0;
 
     slot->refs_count = 0;
-    while (done < sectors && request->nr_segments < BLKIF_MAX_SEGMENTS_PER_REQUEST) {
-        const char *at = buf + (size_t)done * BLKFRONT_SECTOR;
+    while (done < loan->sectors && slot->refs_count < loan->most) {
+        const char *at = loan->buf + (size_t)done * BLKFRONT_SECTOR;
         unsigned first = (unsigned)((unsigned long)at % PAGE_SIZE / BLKFRONT_SECTOR);
         unsigned room = (unsigned)(PAGE_SIZE / BLKFRONT_SECTOR) - first;
-        unsigned n = sectors - done < room ? sectors - done : room;
-        int ref =
-            grant_access(disk->backend, virt_to_mfn(at), request->operation == BLKIF_OP_WRITE);
+        unsigned n = loan->sectors - done < room ? loan->sectors - done : room;
+        int ref = grant_access(disk->backend, virt_to_mfn(at), loan->readonly);
 
         if (ref < 0) {
             for (unsigned i = 0; i < slot->refs_count; i++) {
@@ -147,14 +154,67 @@ static int request_lend(struct blkfront *disk, struct blkfront_slot *slot,
             }
             return ref;
         }
-        slot->refs[slot->refs_count++] = (grant_ref_t)ref;
-        request->seg[request->nr_segments++] =
+        loan->segs[slot->refs_count] =
             (struct blkif_request_segment){.gref = (grant_ref_t)ref,
                                            .first_sect = (uint8_t)first,
                                            .last_sect = (uint8_t)(first + n - 1)};
+        slot->refs[slot->refs_count++] = (grant_ref_t)ref;
         done += n;
     }
     return (int)done;
+}
+
+/* The page for a slot's segments, or NULL: then a request is a small one. */
+static struct blkif_request_segment *indirect_page(const struct blkfront *disk,
+                                                   struct blkfront_slot *slot)
+{
+    int ref;
+
+    if (disk->max_segs <= BLKIF_MAX_SEGMENTS_PER_REQUEST || slot->indirect) {
+        return slot->indirect;
+    }
+    slot->indirect = page_alloc(0);
+    if (!slot->indirect) {
+        return NULL;
+    }
+    ref = grant_access(disk->backend, virt_to_mfn(slot->indirect), true);
+    if (ref < 0) {
+        page_free(slot->indirect, 0);
+        slot->indirect = NULL;
+        return NULL;
+    }
+    slot->indirect_ref = (grant_ref_t)ref;
+    return slot->indirect;
+}
+
+/* Makes one request of what begins at buf; with more pages than fit it, an indirect one. Returns as
+ * lend_pages(). */
+static int request_make(struct blkfront *disk, struct blkfront_slot *slot,
+                        struct blkif_request *request, const char *buf, uint32_t sectors)
+{
+    struct loan loan = {buf, sectors, request->operation == BLKIF_OP_WRITE, request->seg,
+                        BLKIF_MAX_SEGMENTS_PER_REQUEST};
+    size_t bytes = (unsigned long)buf % PAGE_SIZE + (size_t)sectors * BLKFRONT_SECTOR;
+    struct blkif_request_indirect indirect;
+    int done;
+
+    if (bytes <= BLKIF_MAX_SEGMENTS_PER_REQUEST * PAGE_SIZE || !indirect_page(disk, slot)) {
+        done = lend_pages(disk, slot, &loan);
+        request->nr_segments = (uint8_t)slot->refs_count;
+        return done;
+    }
+    loan.segs = slot->indirect;
+    loan.most = disk->max_segs;
+    done = lend_pages(disk, slot, &loan);
+    indirect = (struct blkif_request_indirect){.operation = BLKIF_OP_INDIRECT,
+                                               .indirect_op = request->operation,
+                                               .nr_segments = (uint16_t)slot->refs_count,
+                                               .id = request->id,
+                                               .sector_number = request->sector_number,
+                                               .handle = request->handle,
+                                               .indirect_grefs = {slot->indirect_ref}};
+    memcpy(request, &indirect, sizeof(indirect));
+    return done;
 }
 
 /* Waits until all requests of the transfer are answered. Those of a disk that broke are given up,
@@ -187,7 +247,7 @@ static int transfer_run(struct blkfront *disk, uint8_t operation, uint64_t secto
             break;
         }
         request.id = (uint64_t)id;
-        done = request_lend(disk, &disk->slots[id], &request, buf, count);
+        done = request_make(disk, &disk->slots[id], &request, buf, count);
         if (done < 0) {
             transfer.rc = done;
             break;
@@ -210,23 +270,39 @@ int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint
     return disk->readonly ? -XEN_EROFS : transfer_run(disk, BLKIF_OP_WRITE, sector, buf, count);
 }
 
-int blkfront_flush(struct blkfront *disk)
+/* A request without memory. */
+static int transfer_bare(struct blkfront *disk, struct blkif_request *request)
 {
     struct transfer transfer = {0, 0};
-    struct blkif_request request = {.operation = BLKIF_OP_FLUSH_DISKCACHE, .handle = disk->handle};
-    int id;
+    int id = slot_get(disk);
 
-    if (!disk->can_flush) {
-        return 0;
-    }
-    id = slot_get(disk);
     if (id < 0) {
         return id;
     }
-    request.id = (uint64_t)id;
+    request->id = (uint64_t)id;
     disk->slots[id].refs_count = 0;
-    request_send(disk, &transfer, (unsigned)id, &request);
+    request_send(disk, &transfer, (unsigned)id, request);
     return transfer_wait(disk, &transfer);
+}
+
+int blkfront_flush(struct blkfront *disk)
+{
+    struct blkif_request request = {.operation = BLKIF_OP_FLUSH_DISKCACHE, .handle = disk->handle};
+
+    return disk->can_flush ? transfer_bare(disk, &request) : 0;
+}
+
+int blkfront_discard(struct blkfront *disk, uint64_t sector, uint64_t count)
+{
+    struct blkif_request request = {.operation = BLKIF_OP_DISCARD, .sector_number = sector};
+    struct blkif_request_discard *discard = (void *)&request;
+
+    if (!disk->can_discard) {
+        return -XEN_EOPNOTSUPP;
+    }
+    discard->handle = disk->handle;
+    discard->nr_sectors = count;
+    return transfer_bare(disk, &request);
 }
 
 uint64_t blkfront_sectors(const struct blkfront *disk)

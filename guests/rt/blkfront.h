@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtual disks: the front end of Xen's block protocol (<xen/io/blkif.h>), one ring page, up to 11
- * pages a request, no persistent grants. For threads; several may use one disk at a time, and one
- * large transfer is several requests in flight.
+ * Virtual disks: the front end of Xen's block protocol (<xen/io/blkif.h>), one ring page, up to 64
+ * pages a request where the back end takes indirect ones, else 11, no persistent grants. For
+ * threads; several may use one disk at a time, and one large transfer is several requests in
+ * flight.
  */
 #ifndef RT_BLKFRONT_H
 #define RT_BLKFRONT_H
@@ -40,6 +41,10 @@ bool blkfront_readonly(const struct blkfront *disk);
  */
 int blkfront_read(struct blkfront *disk, uint64_t sector, void *buf, uint32_t count);
 int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count);
+
+/* What these sectors hold is of no use any more: they read as before or as zeros. -XEN_EOPNOTSUPP
+ * if the back end has no use for that. */
+int blkfront_discard(struct blkfront *disk, uint64_t sector, uint64_t count);
 
 /* All writes that returned before it are on stable storage when it returns 0. Back ends without a
  * cache need none. */

@@ -130,7 +130,7 @@ static int publish(const struct blkfront *disk)
 /* What the back end tells about the disk once it is connected. */
 static int read_geometry(struct blkfront *disk)
 {
-    uint64_t sector_size, info = 0, flush = 0;
+    uint64_t sector_size, info = 0, flush = 0, discard = 0, indirect = 0;
 
     if (read_u64(disk->backend_dir, "sectors", &disk->sectors) ||
         read_u64(disk->backend_dir, "sector-size", &sector_size) || sector_size < BLKFRONT_SECTOR ||
@@ -142,6 +142,10 @@ static int read_geometry(struct blkfront *disk)
     read_u64(disk->backend_dir, "feature-flush-cache", &flush);
     disk->readonly = info & VDISK_READONLY;
     disk->can_flush = flush == 1;
+    read_u64(disk->backend_dir, "feature-discard", &discard);
+    disk->can_discard = discard == 1;
+    read_u64(disk->backend_dir, "feature-max-indirect-segments", &indirect);
+    disk->max_segs = indirect >= BLKFRONT_SEGS ? BLKFRONT_SEGS : BLKIF_MAX_SEGMENTS_PER_REQUEST;
     return 0;
 }
 
@@ -240,6 +244,11 @@ static void release(struct blkfront *disk)
 {
     if (disk->port) {
         event_close(disk->port);
+    }
+    for (unsigned i = 0; i < BLKFRONT_SLOTS; i++) {
+        if (disk->slots[i].indirect && grant_end(disk->slots[i].indirect_ref) == 0) {
+            page_free(disk->slots[i].indirect, 0);
+        }
     }
     /* A back end that keeps the ring mapped keeps the page: better lost than shared. */
     if (disk->ring.sring && (!disk->ring_ref || grant_end(disk->ring_ref) == 0)) {

@@ -20,12 +20,16 @@
 
 #define BLKFRONT_SLOTS 32 /* requests that fit a ring of one page */
 
+#define BLKFRONT_SEGS 64 /* pages of an indirect request */
+
 struct transfer;
 
 struct blkfront_slot {
     struct transfer *transfer; /* NULL: free */
     unsigned refs_count;
-    grant_ref_t refs[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+    grant_ref_t refs[BLKFRONT_SEGS];
+    struct blkif_request_segment *indirect; /* a page, lent for good; NULL: not needed so far */
+    grant_ref_t indirect_ref;
 };
 
 struct blkfront {
@@ -35,9 +39,10 @@ struct blkfront {
     domid_t backend;
     blkif_vdev_t handle;
     uint64_t sectors;
-    bool readonly, can_flush, broken;
-    bool leaving; /* the back end wants it back */
-    bool gone;    /* and has taken it: nothing is answered any more */
+    bool readonly, can_flush, can_discard, broken;
+    unsigned max_segs; /* in one request */
+    bool leaving;      /* the back end wants it back */
+    bool gone;         /* and has taken it: nothing is answered any more */
 
     blkif_front_ring_t ring;
     grant_ref_t ring_ref;

@@ -122,18 +122,17 @@ static int status_to_errno(int16_t status)
     }
 }
 
-static int unmap_pages(unsigned long va, const grant_handle_t *handles, const bool *mapped,
-                       unsigned n)
+/* Unmaps those of n pages that have an address. */
+static int unmap_pages(const struct grant_page *pages, unsigned n)
 {
-    struct gnttab_unmap_grant_ref ops[GRANT_MAP_MAX] = {0};
+    struct gnttab_unmap_grant_ref ops[GRANT_MAP_MAX];
     unsigned count = 0;
     int rc = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        if (!mapped || mapped[i]) {
-            ops[count].host_addr = va + i * PAGE_SIZE;
-            ops[count].handle = handles[i];
-            count++;
+        if (pages[i].va) {
+            ops[count++] = (struct gnttab_unmap_grant_ref){.host_addr = (unsigned long)pages[i].va,
+                                                           .handle = pages[i].handle};
         }
     }
     if (count && hypercall_grant_table_op(GNTTABOP_unmap_grant_ref, ops, count)) {
@@ -158,59 +157,66 @@ static void map_retry(struct gnttab_map_grant_ref *op)
     }
 }
 
-int grant_map(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
-              struct grant_mapping *out)
+int grant_map_pages(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
+                    struct grant_page *pages)
 {
-    struct gnttab_map_grant_ref ops[GRANT_MAP_MAX] = {0};
-    bool mapped[GRANT_MAP_MAX];
-    unsigned long va;
+    struct gnttab_map_grant_ref ops[GRANT_MAP_MAX];
+    unsigned long va = n <= GRANT_MAP_MAX ? map_reserve(n) : 0;
     int rc = 0;
 
-    out->va = NULL;
-    if (n == 0 || n > GRANT_MAP_MAX) {
-        return -XEN_EINVAL;
-    }
-    va = map_reserve(n);
     if (!va) {
-        return -XEN_ENOSPC;
+        return n == 0 || n > GRANT_MAP_MAX ? -XEN_EINVAL : -XEN_ENOSPC;
     }
     for (unsigned i = 0; i < n; i++) {
-        ops[i].host_addr = va + i * PAGE_SIZE;
-        ops[i].flags = GNTMAP_host_map | (readonly ? GNTMAP_readonly : 0);
-        ops[i].ref = refs[i];
-        ops[i].dom = dom;
-        ops[i].status = GNTST_general_error;
+        ops[i] = (struct gnttab_map_grant_ref){.host_addr = va + i * PAGE_SIZE,
+                                               .flags = GNTMAP_host_map |
+                                                        (readonly ? GNTMAP_readonly : 0),
+                                               .ref = refs[i],
+                                               .dom = dom,
+                                               .status = GNTST_general_error};
     }
     if (hypercall_grant_table_op(GNTTABOP_map_grant_ref, ops, n)) {
         rc = -XEN_EIO;
     }
     for (unsigned i = 0; i < n; i++) {
+        bool mapped;
+
         map_retry(&ops[i]);
-        mapped[i] = ops[i].status == GNTST_okay;
-        out->handle[i] = ops[i].handle;
-        out->dev_bus_addr[i] = ops[i].dev_bus_addr;
+        mapped = ops[i].status == GNTST_okay;
+        pages[i].va = mapped ? (void *)(va + i * PAGE_SIZE) : NULL;
+        pages[i].handle = ops[i].handle;
+        pages[i].dev_bus_addr = ops[i].dev_bus_addr;
         rc = rc ? rc : status_to_errno(ops[i].status);
     }
-    if (rc) {
-        /* A page that cannot be taken back keeps its address for good. */
-        if (unmap_pages(va, out->handle, mapped, n) == 0) {
-            map_release(va, n);
-        }
-        return rc;
+    /* A page that cannot be taken back keeps its address for good. */
+    if (rc && unmap_pages(pages, n) == 0) {
+        map_release(va, n);
     }
-    out->va = (void *)va;
+    return rc;
+}
+
+int grant_unmap_pages(const struct grant_page *pages, unsigned n)
+{
+    int rc = n > GRANT_MAP_MAX ? -XEN_EINVAL : unmap_pages(pages, n);
+
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        map_release((unsigned long)pages[i].va, 1);
+    }
+    return rc;
+}
+
+int grant_map(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
+              struct grant_mapping *out)
+{
+    int rc = grant_map_pages(dom, refs, n, readonly, out->pages);
+
+    out->va = rc ? NULL : out->pages[0].va;
     out->n = n;
-    return 0;
+    return rc;
 }
 
 int grant_unmap(struct grant_mapping *map)
 {
-    unsigned long va = (unsigned long)map->va;
-    int rc = unmap_pages(va, map->handle, NULL, map->n);
-
     map->va = NULL;
-    if (rc == 0) {
-        map_release(va, map->n);
-    }
-    return rc;
+    return grant_unmap_pages(map->pages, map->n);
 }

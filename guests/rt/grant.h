@@ -24,19 +24,32 @@ int grant_end(grant_ref_t ref);
 /* References that are lent now. */
 unsigned grant_count(void);
 
-struct grant_mapping {
+/* A page of another domain's, mapped by itself. */
+struct grant_page {
     void *va;
-    unsigned n;
-    grant_handle_t handle[GRANT_MAP_MAX];
-    uint64_t dev_bus_addr[GRANT_MAP_MAX]; /* for DMA: machine address of each page */
+    uint64_t dev_bus_addr; /* for DMA: machine address */
+    grant_handle_t handle;
 };
 
 /*
- * Maps n (1 to GRANT_MAP_MAX) pages that `dom` lent, contiguously, all or nothing. 0, or:
- * -XEN_EINVAL bad n, -XEN_ENOSPC no address space, -XEN_EPERM lent to another domain, -XEN_ENOENT
- * bad reference, -XEN_ESRCH bad domain, -XEN_EIO otherwise (a page lent read-only, too). On error
- * *out has va NULL.
+ * Maps n (1 to GRANT_MAP_MAX) pages that `dom` lent, all or nothing. 0, or: -XEN_EINVAL bad n,
+ * -XEN_ENOSPC no address space, -XEN_EPERM lent to another domain, -XEN_ENOENT bad reference,
+ * -XEN_ESRCH bad domain, -XEN_EIO otherwise (a page lent read-only, too).
  */
+int grant_map_pages(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
+                    struct grant_page *pages);
+/* Ends n such mappings (1 to GRANT_MAP_MAX), made by one call or by several; 0, or -XEN_EIO if the
+ * hypervisor refused a page (no address of these is used again then). */
+int grant_unmap_pages(const struct grant_page *pages, unsigned n);
+
+/* Several pages in a row. */
+struct grant_mapping {
+    void *va;
+    unsigned n;
+    struct grant_page pages[GRANT_MAP_MAX];
+};
+
+/* As grant_map_pages(), contiguously. On error *out has va NULL. */
 int grant_map(domid_t dom, const grant_ref_t *refs, unsigned n, bool readonly,
               struct grant_mapping *out);
 

@@ -36,6 +36,11 @@ static unsigned long find_run(unsigned long from, unsigned long to, unsigned n)
     unsigned long run = 0;
 
     for (unsigned long page = from; page < to; page++) {
+        if (page % 64 == 0 && used[page / 64] == ~0UL) {
+            page += 63; /* a full word */
+            run = 0;
+            continue;
+        }
         run = page_used(page) ? 0 : run + 1;
         if (run == n) {
             return page + 1 - n;

@@ -319,7 +319,7 @@ static bool check_grants(void)
     ok = ok && grant_map(self, &bad, 1, false, &map) < 0;
     ok = ok && grant_map(self, refs, PAGES, true, &map) == 0;
     for (int i = 0; ok && i < PAGES; i++) {
-        ok = ((char *)map.va)[i * PAGE_SIZE] == 'a' + i && map.dev_bus_addr[i] != 0;
+        ok = ((char *)map.va)[i * PAGE_SIZE] == 'a' + i && map.pages[i].dev_bus_addr != 0;
     }
     ok = ok && grant_end(refs[0]) == -XEN_EBUSY && grant_unmap(&map) == 0;
     for (int i = 0; ok && i < PAGES; i++) {

@@ -2,6 +2,7 @@
 """Debian's Linux, unmodified, and what its block front end makes of disks that come, go and change."""
 import hashlib
 import random
+import re
 
 import pytest
 
@@ -37,6 +38,9 @@ def plug(m):
                      " md5sum < /tmp/a")
     shell(m, "echo 3 > /proc/sys/vm/drop_caches")
     assert shell(m, "md5sum < /dev/xvdb") == wrote
+    assert int(re.search(r"on disk +(\d+)", command(m, "disk-info plug.qcow2")).group(1)) > 4 << 20
+    assert shell(m, "blkdiscard /dev/xvdb && tr -d '\\0' < /dev/xvdb | wc -c") == "0"
+    assert int(re.search(r"on disk +(\d+)", command(m, "disk-info plug.qcow2")).group(1)) < 1 << 20
     assert command(m, "disk-resize plug.qcow2 6M") == ""
     becomes(m, f"cat {SYS}/xvdb/size", "12288")
     assert shell(m, "dd if=/dev/xvdb bs=1M skip=4 2>/dev/null | tr -d '\\0' | wc -c") == "0"

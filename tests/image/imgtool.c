@@ -154,6 +154,23 @@ static void fill_random(uint8_t *buf, size_t len)
     }
 }
 
+/* A discard: each sector is as before, or zeros; the model follows. */
+static int discard(struct image *im, int model, uint64_t at, uint64_t len)
+{
+    static uint8_t before[300 * 512], after[300 * 512], zeros[512];
+    ssize_t got = pread(model, before, len, (off_t)at);
+    int rc = image_discard(im, at, len);
+
+    if (rc == 0)
+        rc = image_read(im, at, after, len);
+    for (uint64_t i = 0; rc == 0 && i < len; i += 512)
+        if (memcmp(after + i, before + i, 512) && memcmp(after + i, zeros, 512))
+            return tool_fail("a discarded sector is neither as before nor zeros", (int)i);
+    if (rc == 0 && (got < 0 || pwrite(model, after, len, (off_t)at) < 0))
+        rc = -1;
+    return rc;
+}
+
 /* Random writes with the same to a raw file, random reads compared. */
 static int random_work(int argc, char **argv)
 {
@@ -175,7 +192,10 @@ static int random_work(int argc, char **argv)
         if (host_random() % 2)
             at = at % 4096 % sectors;
         len = (len < sectors - at ? len : sectors - at) * 512;
-        if (host_random() % 3) {
+        if (host_random() % 16 == 0) {
+            rc = discard(im, model, at * 512, len);
+            got = 0;
+        } else if (host_random() % 3) {
             fill_random(buf, len);
             rc = image_write(im, at * 512, buf, len);
             got = pwrite(model, buf, len, (off_t)at * 512);

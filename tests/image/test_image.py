@@ -229,7 +229,7 @@ def test_larger(tmp_path, kind):
     tool("convert", model, "raw", image, fmt, option)
     for n in range(6):
         tool("random", image, fmt, model, n, 200)
-        size = size * 3 + 512 * n
+        size = size * 2 + 512 * n
         tool("resize", image, fmt, size)
         os.truncate(model, size)
         equal(image, fmt, model, "raw")
@@ -239,6 +239,9 @@ def test_larger(tmp_path, kind):
     whole(image, fmt)
     assert "never made smaller" in refused("resize", image, fmt, size - 512)
     assert "whole sectors" in refused("resize", image, fmt, size + 1)
+    if option == "unit=512":
+        assert "too large" in refused("resize", image, fmt, 1 << 30)
+        whole(image, fmt)
 
 
 def test_larger_is_refused(tmp_path):

@@ -165,8 +165,29 @@ static void mem_close(struct image_file *f)
     free(f);
 }
 
-static const struct image_file_ops mem_ops = {mem_read,  mem_write, mem_resize,
-                                              mem_flush, mem_close, NULL};
+/* The whole blocks of a part of a file. */
+static void whole_blocks(uint64_t *offset, uint64_t *len)
+{
+    uint64_t end = (*offset + *len) & ~4095ull;
+
+    *offset = (*offset + 4095) & ~4095ull;
+    *len = end > *offset ? end - *offset : 0;
+}
+
+static int mem_punch(struct image_file *f, uint64_t offset, uint64_t len)
+{
+    void *zeros;
+    int rc;
+
+    whole_blocks(&offset, &len);
+    zeros = calloc(1, len + 1);
+    rc = len ? mem_write(f, offset, zeros, len) : 0;
+    free(zeros);
+    return rc;
+}
+
+static const struct image_file_ops mem_ops = {mem_read,  mem_write, mem_resize, mem_flush,
+                                              mem_close, NULL,      mem_punch};
 
 /* --- files of the host --- */
 
@@ -212,8 +233,19 @@ static uint64_t fd_hole(struct image_file *f, uint64_t offset, uint64_t len)
     return (uint64_t)data - offset < len ? (uint64_t)data - offset : len;
 }
 
-static const struct image_file_ops fd_ops = {fd_read,  fd_write, fd_resize,
-                                             fd_flush, fd_close, fd_hole};
+static int fd_punch(struct image_file *f, uint64_t offset, uint64_t len)
+{
+    whole_blocks(&offset, &len);
+    if (!len)
+        return 0;
+    return fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                     (off_t)len)
+               ? -XEN_EIO
+               : 0;
+}
+
+static const struct image_file_ops fd_ops = {fd_read,  fd_write, fd_resize, fd_flush,
+                                             fd_close, fd_hole,  fd_punch};
 
 static int fd_open(const char *path, unsigned flags, struct image_file *f)
 {

@@ -11,6 +11,7 @@
 #include <xen/errno.h>
 
 #include "dom0/blk/blkreq.h"
+#include "dom0/blk/grantcache.h"
 #include "dom0/blk/blkring.h"
 
 static union {
@@ -98,7 +99,7 @@ static struct blkif_request raw_request(uint8_t op, uint64_t sector, unsigned ns
     raw.nr_segments = (uint8_t)nsegs;
     raw.id = 0x1234567890abcdef;
     raw.sector_number = sector;
-    for (unsigned i = 0; i < nsegs && i < BLKREQ_SEGS; i++) {
+    for (unsigned i = 0; i < nsegs && i < BLKREQ_DIRECT; i++) {
         raw.seg[i].gref = 100 + i;
         raw.seg[i].first_sect = 0;
         raw.seg[i].last_sect = 7;
@@ -108,7 +109,10 @@ static struct blkif_request raw_request(uint8_t op, uint64_t sector, unsigned ns
 
 static int decode(struct blkif_request raw)
 {
-    int status = blkreq_decode(&raw, &disk, &req, &why);
+    int status;
+
+    memset(&req, 0xee, sizeof(req));
+    status = blkreq_decode(&raw, &disk, &req, &why);
 
     assert_int_equal(req.id, 0x1234567890abcdef);
     assert_int_equal(req.operation, raw.operation);
@@ -161,7 +165,8 @@ static void test_decode_refuses(void **state)
     assert_int_equal(decode(raw), BLKIF_RSP_ERROR);
     assert_int_equal(decode(raw_request(BLKIF_OP_FLUSH_DISKCACHE, 0, 1)), BLKIF_RSP_ERROR);
     for (unsigned op = 0; op < 256; op++) {
-        if (op != BLKIF_OP_READ && op != BLKIF_OP_WRITE && op != BLKIF_OP_FLUSH_DISKCACHE) {
+        if (op != BLKIF_OP_READ && op != BLKIF_OP_WRITE && op != BLKIF_OP_FLUSH_DISKCACHE &&
+            op != BLKIF_OP_DISCARD && op != BLKIF_OP_INDIRECT) {
             assert_int_equal(decode(raw_request((uint8_t)op, 0, 1)), BLKIF_RSP_EOPNOTSUPP);
             assert_null(why);
         }
@@ -171,6 +176,136 @@ static void test_decode_refuses(void **state)
     assert_string_equal(why, "write to a read-only disk");
     raw.operation = BLKIF_OP_READ;
     assert_int_equal(blkreq_decode(&raw, &ro, &req, &why), BLKIF_RSP_OKAY);
+}
+
+static int decode_discard(uint64_t sector, uint64_t sectors, uint8_t flag,
+                          const struct blkreq_disk *of)
+{
+    struct blkif_request raw;
+    struct blkif_request_discard *d = (void *)&raw;
+
+    memset(&raw, 0xee, sizeof(raw));
+    d->operation = BLKIF_OP_DISCARD;
+    d->flag = flag;
+    d->id = 7;
+    d->sector_number = sector;
+    d->nr_sectors = sectors;
+    return blkreq_decode(&raw, of, &req, &why);
+}
+
+static void test_discard(void **state)
+{
+    const struct blkreq_disk ro = {.sectors = 1000, .readonly = true};
+
+    (void)state;
+    assert_int_equal(decode_discard(10, 990, 0, &disk), BLKIF_RSP_OKAY);
+    assert_int_equal(req.operation, BLKIF_OP_DISCARD);
+    assert_int_equal(req.id, 7);
+    assert_int_equal(req.nsegs, 0);
+    assert_int_equal(req.offset, 5120);
+    assert_int_equal(req.bytes, 990 * 512);
+    assert_int_equal(decode_discard(10, 991, 0, &disk), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_discard(10, UINT64_MAX, 0, &disk), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_discard(UINT64_MAX, 2, 0, &disk), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_discard(10, 1, 0, &ro), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_discard(10, 1, BLKIF_DISCARD_SECURE, &disk), BLKIF_RSP_EOPNOTSUPP);
+}
+
+static int decode_indirect(uint8_t op, unsigned nsegs, uint64_t sector)
+{
+    struct blkif_request raw;
+    struct blkif_request_indirect *i = (void *)&raw;
+
+    memset(&raw, 0xee, sizeof(raw));
+    i->operation = BLKIF_OP_INDIRECT;
+    i->indirect_op = op;
+    i->nr_segments = (uint16_t)nsegs;
+    i->id = 9;
+    i->sector_number = sector;
+    i->indirect_grefs[0] = 77;
+    return blkreq_decode(&raw, &disk, &req, &why);
+}
+
+static void test_indirect(void **state)
+{
+    const struct blkreq_disk large = {.sectors = 1 << 20};
+    struct blkif_request_segment segs[BLKREQ_SEGS];
+
+    (void)state;
+    for (unsigned i = 0; i < BLKREQ_SEGS; i++) {
+        segs[i] = (struct blkif_request_segment){.gref = 100 + i, .last_sect = 7};
+    }
+    assert_int_equal(decode_indirect(BLKIF_OP_WRITE, 256, 8), BLKIF_RSP_OKAY);
+    assert_true(req.indirect);
+    assert_int_equal(req.operation, BLKIF_OP_WRITE); /* what is answered with */
+    assert_int_equal(req.indirect_gref, 77);
+    assert_int_equal(req.nsegs, 256);
+    assert_int_equal(blkreq_decode_indirect(segs, &large, &req, &why), BLKIF_RSP_OKAY);
+    assert_int_equal(req.bytes, 1 << 20);
+    assert_int_equal(req.offset, 4096);
+    assert_int_equal(req.grefs[255], 355);
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 256, 8), BLKIF_RSP_OKAY);
+    assert_int_equal(blkreq_decode_indirect(segs, &disk, &req, &why), BLKIF_RSP_ERROR);
+    assert_string_equal(why, "beyond the end of the disk");
+    segs[3].last_sect = 8;
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 4, 8), BLKIF_RSP_OKAY);
+    assert_int_equal(blkreq_decode_indirect(segs, &disk, &req, &why), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 3, UINT64_MAX), BLKIF_RSP_OKAY);
+    assert_int_equal(blkreq_decode_indirect(segs, &disk, &req, &why), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 0, 8), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 257, 8), BLKIF_RSP_ERROR);
+    assert_int_equal(decode_indirect(BLKIF_OP_READ, 65535, 8), BLKIF_RSP_ERROR);
+    for (unsigned op = 2; op < 256; op++) {
+        assert_int_equal(decode_indirect((uint8_t)op, 1, 8), BLKIF_RSP_ERROR);
+    }
+}
+
+/* --- pages that stay mapped --- */
+
+static struct grantcache cache;
+
+static struct grantcache_entry *add(grant_ref_t ref, struct grant_page *evicted)
+{
+    struct grant_page page = {.va = (void *)(uintptr_t)(0x1000 + ref), .handle = ref};
+
+    return grantcache_add(&cache, ref, &page, evicted);
+}
+
+static void test_grantcache(void **state)
+{
+    struct grant_page evicted, page;
+    struct grantcache_entry *e;
+    unsigned n = 0;
+
+    (void)state;
+    memset(&cache, 0, sizeof(cache));
+    assert_null(grantcache_get(&cache, 5));
+    for (unsigned ref = 0; ref < GRANTCACHE_MAX; ref++) {
+        assert_non_null(add(ref * 1024 + ref % 3, &evicted)); /* long chains */
+        assert_null(evicted.va);
+    }
+    assert_null(add(5000000, &evicted)); /* all are in use */
+    for (unsigned ref = 0; ref < GRANTCACHE_MAX; ref++) {
+        e = grantcache_get(&cache, ref * 1024 + ref % 3);
+        assert_non_null(e);
+        assert_int_equal(e->page.handle, ref * 1024 + ref % 3);
+        grantcache_put(e);
+        grantcache_put(e);
+    }
+    assert_null(add(1024 + 1, &evicted)); /* it is there */
+    e = add(5000000, &evicted);
+    assert_non_null(e);
+    assert_non_null(evicted.va);
+    assert_null(grantcache_get(&cache, evicted.handle));
+    while (grantcache_take(&cache, &page)) {
+        assert_int_not_equal(page.handle, 5000000); /* in use */
+        n++;
+    }
+    assert_int_equal(n, GRANTCACHE_MAX - 1);
+    grantcache_put(e);
+    assert_true(grantcache_take(&cache, &page));
+    assert_int_equal(page.handle, 5000000);
+    assert_int_equal(cache.count, 0);
 }
 
 /* A file: block i of `size` bytes is at where[i] (a block number; 0: a hole). */
@@ -203,11 +338,13 @@ static int map(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *s
     return 0;
 }
 
+/* Where the check is in the request's memory. */
+static unsigned seg, done;
+
 /* Checks that the plan covers the request's memory in order, and the file's places. */
-static void check_plan(const struct blkplan *plan, unsigned max_pieces)
+static uint64_t check_part(const struct blkplan *plan, unsigned max_pieces, uint64_t offset)
 {
-    uint64_t offset = req.offset;
-    unsigned seg = 0, done = 0, piece = 0;
+    unsigned piece = 0;
 
     for (unsigned r = 0; r < plan->nruns; r++) {
         const struct blkplan_run *run = &plan->runs[r];
@@ -239,9 +376,31 @@ static void check_plan(const struct blkplan *plan, unsigned max_pieces)
         }
         assert_int_equal(run->bytes, bytes);
     }
-    assert_int_equal(seg, req.nsegs);
     assert_int_equal(piece, plan->npieces);
+    assert_int_equal(offset, req.offset + plan->done);
+    return offset;
+}
+
+/* The whole plan, part by part. */
+static void check_plan(struct blkplan *plan, unsigned max_pieces, blkplan_map_fn fn, void *arg)
+{
+    uint64_t offset = req.offset;
+
+    seg = done = 0;
+    blkplan_begin(plan, &req);
+    while (blkplan_more(plan)) {
+        assert_int_equal(blkplan_next(plan, max_pieces, fn, arg), 0);
+        assert_true(plan->nruns > 0);
+        offset = check_part(plan, max_pieces, offset);
+    }
+    assert_int_equal(seg, req.nsegs);
     assert_int_equal(offset, req.offset + req.bytes);
+}
+
+static int plan_first(struct blkplan *plan, unsigned max_pieces, blkplan_map_fn fn, void *arg)
+{
+    blkplan_begin(plan, &req);
+    return blkplan_next(plan, max_pieces, fn, arg);
 }
 
 static void test_plan_simple(void **state)
@@ -256,27 +415,27 @@ static void test_plan_simple(void **state)
         file.where[i] = 1000 + i;
     }
     decode(raw_request(BLKIF_OP_WRITE, 0, 11));
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
     assert_int_equal(plan.nruns, 1);
     assert_int_equal(plan.npieces, 11);
     assert_true(file.wrote);
-    check_plan(&plan, 32);
+    check_plan(&plan, 32, map, &file);
     /* Extents that touch become one run again. */
     file.run_max = 1;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
     assert_int_equal(plan.nruns, 1);
     /* A device that takes few pieces. */
-    assert_int_equal(blkplan_make(&plan, &req, 4, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 4, map, &file), 0);
     assert_int_equal(plan.nruns, 3);
-    check_plan(&plan, 4);
+    check_plan(&plan, 4, map, &file);
     /* Not aligned to the file system's blocks: two pieces for most pages. */
     decode(raw_request(BLKIF_OP_READ, 3, 11));
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
-    check_plan(&plan, 32);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
+    check_plan(&plan, 32, map, &file);
     file.where[2] = 7;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
     assert_int_equal(plan.nruns, 3);
-    check_plan(&plan, 32);
+    check_plan(&plan, 32, map, &file);
 }
 
 static void test_plan_holes(void **state)
@@ -288,16 +447,16 @@ static void test_plan_holes(void **state)
     file.size = 1024;
     file.run_max = 3;
     decode(raw_request(BLKIF_OP_READ, 5, 11));
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
     assert_int_equal(plan.nruns, 1);
     assert_true(plan.runs[0].sector == BLKPLAN_HOLE);
-    check_plan(&plan, 32);
+    check_plan(&plan, 32, map, &file);
     file.where[5] = 77;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), 0);
+    assert_int_equal(plan_first(&plan, 32, map, &file), 0);
     assert_int_equal(plan.nruns, 3);
-    check_plan(&plan, 32);
+    check_plan(&plan, 32, map, &file);
     req.operation = BLKIF_OP_WRITE;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map, &file), -XEN_ENOSPC);
+    assert_int_equal(plan_first(&plan, 32, map, &file), -XEN_ENOSPC);
 }
 
 /* Compressed, in the second half of each 8 KiB. */
@@ -318,7 +477,7 @@ static void test_plan_packed(void **state)
 
     decode(raw_request(BLKIF_OP_READ, 11, 5));
     at = req.offset;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map_packed, NULL), 0);
+    assert_int_equal(plan_first(&plan, 32, map_packed, NULL), 0);
     assert_true(plan.nruns > 1);
     for (unsigned i = 0; i < plan.nruns; i++) {
         assert_int_equal(plan.runs[i].offset, at);
@@ -327,7 +486,7 @@ static void test_plan_packed(void **state)
     }
     assert_int_equal(at, req.offset + req.bytes);
     req.operation = BLKIF_OP_WRITE;
-    assert_int_equal(blkplan_make(&plan, &req, 32, map_packed, NULL), -XEN_EIO);
+    assert_int_equal(plan_first(&plan, 32, map_packed, NULL), -XEN_EIO);
 }
 
 static int map_nonsense(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
@@ -346,7 +505,7 @@ static void test_plan_nonsense(void **state)
 
     for (int kind = 0; kind < 4; kind++) {
         decode(raw_request(BLKIF_OP_WRITE, 0, 2));
-        assert_int_equal(blkplan_make(&plan, &req, 32, map_nonsense, &kind), -XEN_EIO);
+        assert_int_equal(plan_first(&plan, 32, map_nonsense, &kind), -XEN_EIO);
     }
 }
 
@@ -380,8 +539,30 @@ static void test_plan_random(void **state)
                 (uint8_t)(raw.seg[i].first_sect + dice(8u - raw.seg[i].first_sect));
         }
         assert_int_equal(decode(raw), BLKIF_RSP_OKAY);
-        assert_int_equal(blkplan_make(&plan, &req, max_pieces, map, &file), 0);
-        check_plan(&plan, max_pieces);
+        assert_int_equal(plan_first(&plan, max_pieces, map, &file), 0);
+        check_plan(&plan, max_pieces, map, &file);
+    }
+}
+
+/* An indirect request, whose parts are many: each page of it lies somewhere else. */
+static void test_plan_large(void **state)
+{
+    (void)state;
+    struct blkplan plan;
+
+    for (unsigned round = 0; round < 300; round++) {
+        file.size = 4096;
+        file.run_max = 1 + dice(3);
+        for (unsigned i = 0; i < 590; i++) {
+            file.where[i] = dice(2) && i > 0 ? file.where[i - 1] + 1 : dice(3) ? 1 + dice(9999) : 0;
+        }
+        decode(raw_request(BLKIF_OP_READ, dice(7), 1));
+        req.nsegs = 100 + dice(157);
+        req.bytes = req.nsegs * 4096;
+        for (unsigned i = 0; i < req.nsegs; i++) {
+            req.segs[i] = (struct blkreq_piece){.page = (uint16_t)i, .len = 4096};
+        }
+        check_plan(&plan, 1 + dice(64), map, &file);
     }
 }
 
@@ -392,7 +573,9 @@ int main(void)
         cmocka_unit_test(test_decode),      cmocka_unit_test(test_decode_refuses),
         cmocka_unit_test(test_plan_simple), cmocka_unit_test(test_plan_holes),
         cmocka_unit_test(test_plan_packed), cmocka_unit_test(test_plan_nonsense),
-        cmocka_unit_test(test_plan_random),
+        cmocka_unit_test(test_plan_random), cmocka_unit_test(test_plan_large),
+        cmocka_unit_test(test_discard),     cmocka_unit_test(test_indirect),
+        cmocka_unit_test(test_grantcache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -385,6 +385,42 @@ static void test_new_blocks_are_zero_on_disk(void **state)
     memdev_free(&m);
 }
 
+static void test_holes_give_space_back(void **state)
+{
+    static const struct {
+        uint32_t from, count;
+    } holes[] = {{0, 1}, {5, 30}, {12, 256}, {200, 1000}, {3000, 1000}, {0, 4096}};
+    struct ext2_inode *ip;
+    struct ext2_stat before, after;
+    struct memdev m;
+    struct ext2 *fs;
+
+    (void)state;
+    fresh(&m, "-b 1024", "8M");
+    fs = mount_ok(&m);
+    put_file(fs, "/disk", 4, 4 << 20);
+    assert_int_equal(ext2_lookup(fs, "/disk", true, &ip), 0);
+    for (unsigned int i = 0; i < sizeof(holes) / sizeof(holes[0]); i++) {
+        uint32_t block, count;
+
+        ext2_stat(ip, &before);
+        assert_int_equal(ext2_punch(ip, holes[i].from, holes[i].count), 0);
+        ext2_stat(ip, &after);
+        assert_true(after.sectors < before.sectors);
+        assert_int_equal(after.size, 4 << 20);
+        for (uint32_t n = 0; n < holes[i].count; n += count) {
+            assert_int_equal(ext2_bmap(ip, holes[i].from + n, holes[i].count - n, &block, &count),
+                             0);
+            assert_int_equal(block, 0);
+        }
+    }
+    assert_in_range(after.sectors, 1, 2 * 20); /* blocks of pointers */
+    ext2_iput(ip);
+    assert_int_equal(ext2_unmount(fs), 0);
+    check_clean(&m);
+    memdev_free(&m);
+}
+
 static void expect_refusal(const char *make, int err, const char *text)
 {
     struct ext2 *fs = NULL;
@@ -497,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_inodes_run_out),
         cmocka_unit_test(test_large_sparse_file),
         cmocka_unit_test(test_new_blocks_are_zero_on_disk),
+        cmocka_unit_test(test_holes_give_space_back),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_clean_mark),

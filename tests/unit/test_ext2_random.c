@@ -119,6 +119,18 @@ static void step_alloc(struct ext2_inode *ip, struct model *md, uint32_t i, uint
         assert_int_equal(rc, 0);
 }
 
+static void step_punch(struct ext2_inode *ip, struct model *md, uint32_t i, uint32_t bs)
+{
+    uint32_t blocks = md->size[i] / bs, from, n;
+
+    if (!blocks)
+        return;
+    from = rng(blocks);
+    n = 1 + rng(blocks - from);
+    assert_int_equal(ext2_punch(ip, from, n), 0);
+    memset(md->bytes[i] + (size_t)from * bs, 0, (size_t)n * bs);
+}
+
 static void step_compare(struct ext2_inode *ip, struct model *md, uint32_t i)
 {
     uint32_t at = rng(MAX_BYTES), len = rng(60000);
@@ -205,6 +217,8 @@ static void step_file(struct ext2 *fs, struct model *md)
             step_truncate(ip, md, i);
         else if (what == 6)
             step_alloc(ip, md, i, ext2_block_size(fs));
+        else if (what == 7)
+            step_punch(ip, md, i, ext2_block_size(fs));
         else
             step_compare(ip, md, i);
         ext2_iput(ip);
