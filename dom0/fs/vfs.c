@@ -323,13 +323,15 @@ uint64_t vfs_allocated(const struct vfs_file *file)
     return st.sectors << BLK_SECTOR_SHIFT;
 }
 
+static int enter_to_write(const struct vfs_file *file)
+{
+    return file->flags & VFS_WRITE ? vfs_enter() : -XEN_EBADF;
+}
+
 int vfs_truncate(struct vfs_file *file, uint64_t size)
 {
-    int rc;
+    int rc = enter_to_write(file);
 
-    if (!(file->flags & VFS_WRITE))
-        return -XEN_EBADF;
-    rc = vfs_enter();
     if (rc < 0)
         return rc;
     rc = ext2_truncate(file->ip, size);
@@ -373,17 +375,13 @@ int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
 
 int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len)
 {
-    uint32_t size = ext2_block_size(vfs.fs);
-    uint64_t first = (offset + size - 1) / size, end = (offset + len) / size;
-    int rc = file->flags & VFS_WRITE ? 0 : -XEN_EBADF;
+    uint64_t size = ext2_block_size(vfs.fs), first = (offset + size - 1) / size;
+    uint64_t end = (offset + len) / size;
+    int rc = offset + len <= ext2_size(file->ip) ? enter_to_write(file) : -XEN_EINVAL;
 
-    if (rc == 0 && (offset > ext2_size(file->ip) || len > ext2_size(file->ip) - offset))
-        rc = -XEN_EINVAL;
-    if (rc == 0 && first < end)
-        rc = vfs_enter();
-    if (rc < 0 || first >= end)
+    if (rc < 0)
         return rc;
-    rc = ext2_punch(file->ip, (uint32_t)first, (uint32_t)(end - first));
+    rc = ext2_punch(file->ip, (uint32_t)first, first < end ? (uint32_t)(end - first) : 0);
     vfs_leave();
     return rc;
 }
@@ -509,47 +507,6 @@ int vfs_list(const char *path, struct vfs_dirent **entries, unsigned int *count)
     *entries = list.entries;
     *count = list.count;
     return 0;
-}
-
-int vfs_read_all(const char *path, size_t max, void **data, size_t *len)
-{
-    struct vfs_file *file;
-    uint8_t *buf = NULL;
-    uint64_t size;
-    int64_t n = vfs_open(path, VFS_READ, NULL, &file);
-
-    if (n < 0)
-        return (int)n;
-    size = vfs_size(file);
-    if (size > max)
-        n = -XEN_EOVERFLOW;
-    else if (!(buf = malloc(size + 1)))
-        n = -XEN_ENOMEM;
-    else
-        n = vfs_pread(file, buf, size, 0);
-    vfs_close(file);
-    if (n < 0) {
-        free(buf);
-        return (int)n;
-    }
-    buf[n] = 0;
-    *data = buf;
-    *len = (size_t)n;
-    return 0;
-}
-
-int vfs_create_sparse(const char *path, uint64_t size)
-{
-    struct vfs_file *file;
-    int rc = vfs_open(path, VFS_WRITE | VFS_CREATE | VFS_EXCL, NULL, &file);
-
-    if (rc < 0)
-        return rc;
-    rc = vfs_truncate(file, size);
-    vfs_close(file);
-    if (rc < 0)
-        vfs_unlink(path);
-    return rc;
 }
 
 /* One of the calls that change names, under the lock. */
