@@ -40,7 +40,7 @@ struct blk_request {
      * freed or reused in it.
      */
     void (*done)(struct blk_request *req, int status);
-    void *arg;      /* the submitter's */
+    void *arg; /* the submitter's */
 
     struct blk_request *next; /* the driver's, while the request is with it */
     uint64_t started_ns;      /* the driver's */
