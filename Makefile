@@ -151,7 +151,7 @@ run:
 	    echo "note: $(DISK) is kept as it is; newer than it: $$newer(rm it for a fresh one)"
 	$(QEMU) $(qemu_args) -cdrom $(ISO) -boot d \
 	    -drive file=$(DISK),format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,disable-legacy=on \
-	    $(if $(HOST),-drive file=$(HOST),format=raw$(,)if=none$(,)id=host -device nvme$(,)drive=host$(,)serial=host) $(QEMU_ARGS)
+	    $(if $(HOST),-drive file=$(HOST)$(,)format=raw$(,)if=none$(,)id=host -device nvme$(,)drive=host$(,)serial=host) $(QEMU_ARGS)
 
 test:
 	@tests/deps.sh
