@@ -125,15 +125,19 @@ static void withdraw(struct timer *t)
 
 /* On the heap's own pCPU, without the lock: it takes long, and an emulator that runs one pCPU at a
  * time changes over here. One that wants the lock would find it taken whenever its turn comes. */
-static void program(const struct timer_heap *h)
+static void program(const struct timer_heap *h, uint64_t first)
 {
-    uint64_t first = __atomic_load_n(&h->first, __ATOMIC_RELAXED);
-
     arch_timer_program(first < h->quantum ? first : h->quantum);
 }
 
+static uint64_t first_of(const struct timer_heap *h)
+{
+    return __atomic_load_n(&h->first, __ATOMIC_RELAXED);
+}
+
 /* Into the heap of this pCPU, `me`. Is it the first now? */
-static bool enter(struct timer_heap *h, int32_t me, struct timer *t, uint64_t deadline)
+static inline __attribute__((always_inline)) bool enter(struct timer_heap *h, int32_t me,
+                                                        struct timer *t, uint64_t deadline)
 {
     int32_t unset;
     bool first;
@@ -153,7 +157,7 @@ static bool enter(struct timer_heap *h, int32_t me, struct timer *t, uint64_t de
     h->root = meld(h->root, t);
     first = h->root == t;
     if (first)
-        note_first(h);
+        __atomic_store_n(&h->first, deadline, __ATOMIC_RELAXED);
     spin_unlock(&h->lock);
     return first;
 }
@@ -163,7 +167,7 @@ void timer_set(struct timer *t, uint64_t deadline)
     unsigned me = arch_pcpu_id();
 
     if (enter(&heaps[me], (int32_t)me, t, deadline))
-        program(&heaps[me]);
+        program(&heaps[me], deadline);
 }
 
 void timer_set_before_quantum(struct timer *t, uint64_t deadline)
@@ -200,7 +204,7 @@ void timer_set_quantum(uint64_t deadline)
     struct timer_heap *h = &heaps[arch_pcpu_id()];
 
     h->quantum = deadline;
-    program(h);
+    program(h, first_of(h));
 }
 
 static __attribute__((noinline)) void fire(struct timer_heap *h, uint64_t now)
@@ -227,12 +231,12 @@ void timer_interrupt(uint64_t now)
     struct timer_heap *h = &heaps[pcpu];
     bool over = h->quantum <= now;
 
-    if (__atomic_load_n(&h->first, __ATOMIC_RELAXED) <= now)
+    if (first_of(h) <= now)
         fire(h, now);
     if (over) {
         h->quantum = UINT64_MAX;
         arch_request_resched(pcpu); /* sets the next one, and the hardware for both */
     } else {
-        program(h);
+        program(h, first_of(h));
     }
 }
