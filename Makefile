@@ -223,6 +223,7 @@ help:
 	@echo "make fuzz         random hypercalls of a hostile guest, against DEBUG=1; MINUTES=$(MINUTES); SEED=N to repeat one"
 	@echo "make fuzz-images  damaged disk images and power cuts, on the host; COUNT=5000 of each kind; SEED=N to repeat"
 	@echo "make bench        instructions per operation beside Xen 4.17's and the goals; HV=another hypervisor's image"
+	@echo "make bench-disk   instructions of a request to a virtual disk"
 	@echo "make bench-sched  instructions of a decision under each scheduling policy"
 	@echo "make bench-fairness  what guests of several weights, and capped ones, get of a processor"
 	@echo "make unit         unit tests on the host (one: make unit-NAME)"

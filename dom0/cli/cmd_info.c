@@ -16,6 +16,7 @@
 
 #include "dom0/builder/cpupool.h"
 #include "dom0/builder/domain.h"
+#include "dom0/builder/domctl.h"
 #include "dom0/builder/sysctl.h"
 #include "dom0/cli/term.h"
 #include "dom0/config/nearest.h"
@@ -180,6 +181,7 @@ static unsigned count_event_ports(void)
 /* Figures by which one sees that nothing leaks: each must be the same before and after a guest. */
 static void report_own(struct report *r, const struct xen_sysctl_physinfo *p)
 {
+    struct xen_domctl_getdomaininfo own;
     struct vfs_df df;
     domid_t domids[64];
 
@@ -190,6 +192,8 @@ static void report_own(struct report *r, const struct xen_sysctl_physinfo *p)
     line(r, "penumbra_dom0_free_pages", "%lu", mm_free_pages());
     line(r, "penumbra_dom0_event_ports", "%u", count_event_ports());
     line(r, "penumbra_dom0_grants", "%u", grant_count());
+    if (domctl_info(0, &own) == 0)
+        line(r, "penumbra_dom0_cpu_ns", "%llu", (unsigned long long)own.cpu_time);
     if (!cli_disk_problem()[0] && vfs_df(&df) == 0)
         line(r, "penumbra_disk_free_blocks", "%llu", (unsigned long long)df.free_blocks);
     sysctl_counters(report_counter, r);

@@ -41,6 +41,10 @@ endif
 bench-fairness: all disk
 	@$(PYTHON) tests/bench/fairness.py --disk $(DISK) $(BENCH_ARGS)
 
+.PHONY: bench-disk
+bench-disk: all
+	@$(PYTHON) tests/bench/disk.py $(BENCH_ARGS)
+
 # On the host, with the hypervisor's own flags: single steps are counted.
 .PHONY: bench-sched
 bench-sched:
