@@ -18,6 +18,15 @@ def logged(disk, log):
             "-device", "virtio-blk-pci,drive=logged,disable-legacy=on"]
 
 
+def fill_with_junk(disk, tmp_path):
+    """Where files will be, the medium holds what a deleted one left: nobody may take it for pointers or names."""
+    junk = tmp_path / "junk"
+    junk.write_bytes(bytes(range(1, 255)) * (60 * 4128))
+    for command in (f"write {junk} /disks/junk", "rm /disks/junk"):
+        subprocess.run(["debugfs", "-w", "-R", command, str(disk)], check=True, capture_output=True)
+    junk.unlink()
+
+
 def record(boot, disk, log, rounds):
     """One run: three guests, each on an image of another format, while files come and go beside them."""
     with boot(extra=logged(disk, log)) as m:
@@ -41,8 +50,9 @@ def record(boot, disk, log, rounds):
 def cuts(boot, golden_disk, tmp_path, rounds, count):
     subprocess.run(["make", "-s", "build/imgtool"], check=True, cwd=ROOT)
     disk, medium, log = (tmp_path / n for n in ("dom0.img", "medium.img", "log"))
-    for copy in (disk, medium):
-        subprocess.run(["cp", "--sparse=always", str(golden_disk), str(copy)], check=True)
+    subprocess.run(["cp", "--sparse=always", str(golden_disk), str(disk)], check=True)
+    fill_with_junk(disk, tmp_path)
+    subprocess.run(["cp", "--sparse=always", str(disk), str(medium)], check=True)
     record(boot, disk, log, rounds)
     assert fsck(disk) == []
     replay = powercut.Replay(log, medium, seed=1)
