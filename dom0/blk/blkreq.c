@@ -115,6 +115,8 @@ int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *dis
     case BLKIF_OP_READ:
     case BLKIF_OP_WRITE:
         return decode_io(raw, disk, out, why);
+    case BLKIF_OP_WRITE_BARRIER: /* one that writes nothing is all order */
+        return raw->nr_segments ? decode_io(raw, disk, out, why) : BLKIF_RSP_OKAY;
     case BLKIF_OP_FLUSH_DISKCACHE:
         return raw->nr_segments == 0 ? BLKIF_RSP_OKAY : refuse(why, "flush with segments");
     case BLKIF_OP_DISCARD:
@@ -122,7 +124,7 @@ int blkreq_decode(const struct blkif_request *raw, const struct blkreq_disk *dis
     case BLKIF_OP_INDIRECT:
         return decode_indirect((const void *)raw, out, why);
     default:
-        /* Barriers and what nobody knows: nothing in the store offers them. */
+        /* What nobody knows: nothing in the store offers it. */
         return BLKIF_RSP_EOPNOTSUPP;
     }
 }
@@ -210,7 +212,7 @@ void blkplan_begin(struct blkplan *plan, const struct blkreq *req)
 int blkplan_next(struct blkplan *plan, unsigned max_pieces, blkplan_map_fn map, void *arg)
 {
     const struct blkreq *req = plan->req;
-    bool write = req->operation == BLKIF_OP_WRITE;
+    bool write = blkreq_is_write(req->operation);
 
     plan->nruns = plan->npieces = 0;
     while (blkplan_more(plan)) {

@@ -27,7 +27,7 @@ struct blkreq_piece {
 
 struct blkreq {
     uint64_t id;
-    uint8_t operation; /* BLKIF_OP_READ, _WRITE, _FLUSH_DISKCACHE or _DISCARD */
+    uint8_t operation; /* BLKIF_OP_READ, _WRITE, _WRITE_BARRIER, _FLUSH_DISKCACHE or _DISCARD */
     bool indirect;     /* the segments lie in a page of their own: blkreq_decode_indirect() */
     grant_ref_t indirect_gref;
     unsigned nsegs; /* 0 without memory */
@@ -36,6 +36,11 @@ struct blkreq {
     uint64_t offset; /* bytes from the start of the disk */
     uint64_t bytes;
 };
+
+static inline bool blkreq_is_write(uint8_t operation)
+{
+    return operation == BLKIF_OP_WRITE || operation == BLKIF_OP_WRITE_BARRIER;
+}
 
 /*
  * Takes the copy of a request apart. BLKIF_RSP_OKAY, or the status to answer with; then *why is a

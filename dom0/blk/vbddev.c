@@ -104,7 +104,7 @@ static bool fits(const struct vbd_dev *d, const struct vbd_io *io, enum blk_op o
 void vbddev_add(struct vbd_io *io, const struct blkplan_run *run, const struct blkreq_piece *pieces)
 {
     struct vbd *v = io->vbd;
-    enum blk_op op = io->operation == BLKIF_OP_WRITE ? BLK_WRITE : BLK_READ;
+    enum blk_op op = blkreq_is_write(io->operation) ? BLK_WRITE : BLK_READ;
     struct vbd_dev *d = v->pending;
 
     if (d && fits(d, io, op, run)) {

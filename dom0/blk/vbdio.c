@@ -53,12 +53,12 @@ static struct vbd_io *io_new(struct vbd_ring *r, const struct blkreq *req)
 /* --- without memory --- */
 
 /*
- * Tables of the image that are only in memory have an order of their own to get to the disk; and so
- * has what the file system has only in memory.
+ * All that was written is on stable storage when it returns 0. Tables of the image that are only in
+ * memory have an order of their own to get to the disk; and so has what the file system has only in
+ * memory.
  */
-static void flush_tables(struct vbd_ring *r, const struct blkreq *req)
+static int flush_all(struct vbd *v)
 {
-    struct vbd *v = r->vbd;
     uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_flush(v, true) : 0;
     int error = vbd_is_dirty(v) ? image_flush(v->image) : vfs_flush();
 
@@ -66,7 +66,7 @@ static void flush_tables(struct vbd_ring *r, const struct blkreq *req)
     if (error) {
         vbd_complain(v, "flush of %s: %s", v->info.file, vfs_strerror(error));
     }
-    respond(r, req->id, req->operation, !error);
+    return error;
 }
 
 static void start_flush(struct vbd_ring *r, const struct blkreq *req)
@@ -76,7 +76,7 @@ static void start_flush(struct vbd_ring *r, const struct blkreq *req)
 
     v->info.flushes++;
     if (vbd_is_dirty(v) || !vfs_flush_is_plain()) {
-        flush_tables(r, req);
+        respond(r, req->id, req->operation, flush_all(v) == 0);
         return;
     }
     io = io_new(r, req);
@@ -159,7 +159,7 @@ static int start_parts(struct vbd_io *io, const struct blkreq *req)
 {
     struct vbd *v = io->vbd;
     struct blkplan *plan = &v->plan;
-    int error = req->operation == BLKIF_OP_WRITE ? image_prepare(v->image) : 0;
+    int error = blkreq_is_write(req->operation) ? image_prepare(v->image) : 0;
 
     blkplan_begin(plan, req);
     while (!error && blkplan_more(plan)) {
@@ -181,10 +181,12 @@ static int start_parts(struct vbd_io *io, const struct blkreq *req)
     return error;
 }
 
-static void start_io(struct vbd_ring *r, const struct blkreq *req)
+/* Returns it with all parts made and one to be ended, by vbdio_part_done(); or NULL: it was
+ * answered. */
+static struct vbd_io *make_io(struct vbd_ring *r, const struct blkreq *req)
 {
     struct vbd *v = r->vbd;
-    bool write = req->operation == BLKIF_OP_WRITE;
+    bool write = blkreq_is_write(req->operation);
     struct vbd_io *io = io_new(r, req);
     int error = io ? vbdpages_map(v, req, io->pages) : -XEN_ENOMEM;
 
@@ -192,7 +194,7 @@ static void start_io(struct vbd_ring *r, const struct blkreq *req)
         vbd_complain(v, "cannot map the pages of a request (error %d); it gets an error", -error);
         respond(r, req->id, req->operation, false);
         free(io);
-        return;
+        return NULL;
     }
     v->in_flight++;
     *(write ? &v->info.writes : &v->info.reads) += 1;
@@ -201,8 +203,31 @@ static void start_io(struct vbd_ring *r, const struct blkreq *req)
     if (error) {
         vbd_complain(v, "%s at byte %llu: %s", write ? "write" : "read",
                      (unsigned long long)req->offset, vfs_strerror(error));
+        io->status = error;
     }
-    vbdio_part_done(io, error);
+    return io;
+}
+
+/* What was written before it is on stable storage first; what comes after it waits for it. */
+static void barrier(struct vbd_ring *r, const struct blkreq *req)
+{
+    struct vbd *v = r->vbd;
+    struct vbd_io *io;
+    int error;
+
+    vbdio_settle(v);
+    v->info.flushes++;
+    error = flush_all(v);
+    if (error || req->nsegs == 0) {
+        respond(r, req->id, req->operation, !error);
+        return;
+    }
+    io = make_io(r, req);
+    if (io) {
+        vbddev_submit(v);
+        wait_event(&v->wake, v->flying == 0);
+        vbdio_part_done(io, io->status ? 0 : flush_all(v));
+    }
 }
 
 /* --- the rings --- */
@@ -240,8 +265,14 @@ static void start(struct vbd_ring *r, const struct blkif_request *raw)
         start_flush(r, req);
     } else if (req->operation == BLKIF_OP_DISCARD) {
         discard(r, req);
+    } else if (req->operation == BLKIF_OP_WRITE_BARRIER) {
+        barrier(r, req);
     } else {
-        start_io(r, req);
+        struct vbd_io *io = make_io(r, req);
+
+        if (io) {
+            vbdio_part_done(io, 0);
+        }
     }
 }
 

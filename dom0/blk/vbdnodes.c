@@ -88,6 +88,7 @@ int vbdnodes_make(struct vbd *v)
     put(&b, "removable", "%d", v->info.cdrom);
     put(&b, "bootable", "1");
     put(&b, "feature-flush-cache", "1");
+    put(&b, "feature-barrier", "1");
     put_features(&b, v);
     put(&b, "sector-size", "%u", BLKREQ_SECTOR);
     put(&b, "info", "%u", kind | (v->info.readonly ? VDISK_READONLY : 0));

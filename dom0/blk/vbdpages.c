@@ -32,7 +32,7 @@ static void keep(struct vbd *v, grant_ref_t ref, struct vbd_page *page)
 static int map_batch(struct vbd *v, const struct blkreq *req, const uint16_t *missing, unsigned n,
                      struct vbd_page *pages)
 {
-    bool readonly = req->operation == BLKIF_OP_WRITE && !v->kept;
+    bool readonly = blkreq_is_write(req->operation) && !v->kept;
     struct grant_page mapped[GRANT_MAP_MAX];
     grant_ref_t refs[GRANT_MAP_MAX] = {0};
     int error;

@@ -19,7 +19,7 @@ uint64_t vbdtrace_run(struct vbd_io *io, const struct blkplan_run *run,
 
     snprintf(t.vdev, sizeof(t.vdev), "%s", v->info.vdev);
     if (first) {
-        t.op = io->operation == BLKIF_OP_WRITE ? IOTRACE_WRITE : IOTRACE_READ;
+        t.op = blkreq_is_write(io->operation) ? IOTRACE_WRITE : IOTRACE_READ;
         t.device = run->sector;
         t.maddr = first->maddr;
         t.pieces = run->npieces;

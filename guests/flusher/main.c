@@ -3,9 +3,10 @@
  * flusher: writes its disk in rounds, each closed by a flush, so that a power cut at any moment can
  * be judged from outside: every sector says in which round it was written and where it belongs, and
  * whoever sees a sector of round n on the device knows that the flush of round n - 1 had returned.
- * tests/power/ does that. Each round writes some runs at random places, half of them near each
- * other. Options: rounds=N (100), seed=N (1). Prints flusher: N rounds and powers off. With load=N
- * it does not flush: N threads write for ever, so that the disk always has N requests of it.
+ * tests/boot/powercut.py does that. Each round writes some runs at random places, half of them near
+ * each other. Options: rounds=N (100), seed=N (1), barrier=1 (each round is closed by a write that
+ * is a barrier, instead). Prints flusher: N rounds and powers off. With load=N it does not flush: N
+ * threads write for ever, so that the disk always has N requests of it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,9 @@ static uint64_t below(uint64_t limit)
     return (state * 0x2545f4914f6cdd1d >> 33) % limit;
 }
 
-static int write_run(struct stamp *buf, uint64_t round, uint64_t seed)
+typedef int (*write_fn)(struct blkfront *, uint64_t, const void *, uint32_t);
+
+static int write_run(struct stamp *buf, uint64_t round, uint64_t seed, write_fn write)
 {
     uint64_t sectors = blkfront_sectors(disk), span = below(2) ? sectors : 2048;
     uint32_t count = 1 + (uint32_t)below(below(2) ? 8 : RUN_SECTORS);
@@ -57,7 +60,7 @@ static int write_run(struct stamp *buf, uint64_t round, uint64_t seed)
         s->sector = s->sector_again = first + i;
         s->seed = seed;
     }
-    return blkfront_write(disk, first, buf, count);
+    return write(disk, first, buf, count);
 }
 
 static void load_thread(void *arg)
@@ -65,7 +68,7 @@ static void load_thread(void *arg)
     struct stamp *buf = page_alloc(3);
 
     (void)arg;
-    while (buf && write_run(buf, 0, 0) == 0) {
+    while (buf && write_run(buf, 0, 0, blkfront_write) == 0) {
         ;
     }
     printf("flusher: ERROR in a thread\n");
@@ -84,6 +87,7 @@ static void load(uint64_t threads)
 int main(void)
 {
     uint64_t rounds = start_option_u64("rounds", 100), seed = start_option_u64("seed", 1);
+    bool barrier = start_option_u64("barrier", 0);
     struct stamp *buf = page_alloc(3); /* RUN_SECTORS sectors */
     int rc;
 
@@ -99,10 +103,11 @@ int main(void)
     rc = 0;
     for (uint64_t round = 1; round <= rounds && rc == 0; round++) {
         for (int run = 0; run < RUNS && rc == 0; run++) {
-            rc = write_run(buf, round, seed);
+            rc = write_run(buf, round, seed, blkfront_write);
         }
         if (rc == 0) {
-            rc = blkfront_flush(disk);
+            rc = barrier ? write_run(buf, round, seed, blkfront_write_barrier)
+                         : blkfront_flush(disk);
         }
     }
     if (rc) {

@@ -270,6 +270,15 @@ int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint
     return disk->readonly ? -XEN_EROFS : transfer_run(disk, BLKIF_OP_WRITE, sector, buf, count);
 }
 
+int blkfront_write_barrier(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count)
+{
+    if (disk->readonly) {
+        return -XEN_EROFS;
+    }
+    return disk->can_barrier ? transfer_run(disk, BLKIF_OP_WRITE_BARRIER, sector, buf, count)
+                             : -XEN_EOPNOTSUPP;
+}
+
 /* A request without memory. */
 static int transfer_bare(struct blkfront *disk, struct blkif_request *request)
 {

@@ -42,6 +42,10 @@ bool blkfront_readonly(const struct blkfront *disk);
 int blkfront_read(struct blkfront *disk, uint64_t sector, void *buf, uint32_t count);
 int blkfront_write(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count);
 
+/* Writes, and all writes before it and its own are on stable storage when it returns 0.
+ * -XEN_EOPNOTSUPP if the back end has no barriers. */
+int blkfront_write_barrier(struct blkfront *disk, uint64_t sector, const void *buf, uint32_t count);
+
 /* What these sectors hold is of no use any more: they read as before or as zeros. -XEN_EOPNOTSUPP
  * if the back end has no use for that. */
 int blkfront_discard(struct blkfront *disk, uint64_t sector, uint64_t count);

@@ -130,7 +130,7 @@ static int publish(const struct blkfront *disk)
 /* What the back end tells about the disk once it is connected. */
 static int read_geometry(struct blkfront *disk)
 {
-    uint64_t sector_size, info = 0, flush = 0, discard = 0, indirect = 0;
+    uint64_t sector_size, info = 0, flush = 0, barrier = 0, discard = 0, indirect = 0;
 
     if (read_u64(disk->backend_dir, "sectors", &disk->sectors) ||
         read_u64(disk->backend_dir, "sector-size", &sector_size) || sector_size < BLKFRONT_SECTOR ||
@@ -142,6 +142,8 @@ static int read_geometry(struct blkfront *disk)
     read_u64(disk->backend_dir, "feature-flush-cache", &flush);
     disk->readonly = info & VDISK_READONLY;
     disk->can_flush = flush == 1;
+    read_u64(disk->backend_dir, "feature-barrier", &barrier);
+    disk->can_barrier = barrier == 1;
     read_u64(disk->backend_dir, "feature-discard", &discard);
     disk->can_discard = discard == 1;
     read_u64(disk->backend_dir, "feature-max-indirect-segments", &indirect);

@@ -39,7 +39,7 @@ struct blkfront {
     domid_t backend;
     blkif_vdev_t handle;
     uint64_t sectors;
-    bool readonly, can_flush, can_discard, broken;
+    bool readonly, can_flush, can_barrier, can_discard, broken;
     unsigned max_segs; /* in one request */
     bool leaving;      /* the back end wants it back */
     bool gone;         /* and has taken it: nothing is answered any more */

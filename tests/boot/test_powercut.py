@@ -33,7 +33,7 @@ def record(boot, disk, log, rounds):
         m.wait_prompt()
         for name, seed in DISKS.items():
             m.run(f"disk-create {name} 24M")
-            m.run(f"create flusher name=f{seed} cmdline='rounds={rounds} seed={seed}' disk=['/disks/{name},,xvda,w']")
+            m.run(f"create flusher name=f{seed} cmdline='rounds={rounds} seed={seed} barrier={seed % 2}' disk=['/disks/{name},,xvda,w']")
         turn = 0
         while any(f"f{seed}" in m.domains() for seed in DISKS.values()) and turn < 400:
             turn += 1

@@ -139,6 +139,11 @@ static void test_decode(void **state)
     assert_int_equal(req.bytes, 11 * 4096);
     assert_int_equal(decode(raw_request(BLKIF_OP_FLUSH_DISKCACHE, 0, 0)), BLKIF_RSP_OKAY);
     assert_int_equal(req.nsegs, 0);
+    assert_int_equal(decode(raw_request(BLKIF_OP_WRITE_BARRIER, 912, 11)), BLKIF_RSP_OKAY);
+    assert_int_equal(req.bytes, 11 * 4096);
+    assert_int_equal(decode(raw_request(BLKIF_OP_WRITE_BARRIER, 912, 0)), BLKIF_RSP_OKAY);
+    assert_int_equal(req.nsegs, 0);
+    assert_int_equal(decode(raw_request(BLKIF_OP_WRITE_BARRIER, 913, 11)), BLKIF_RSP_ERROR);
 }
 
 static void test_decode_refuses(void **state)
@@ -165,8 +170,7 @@ static void test_decode_refuses(void **state)
     assert_int_equal(decode(raw), BLKIF_RSP_ERROR);
     assert_int_equal(decode(raw_request(BLKIF_OP_FLUSH_DISKCACHE, 0, 1)), BLKIF_RSP_ERROR);
     for (unsigned op = 0; op < 256; op++) {
-        if (op != BLKIF_OP_READ && op != BLKIF_OP_WRITE && op != BLKIF_OP_FLUSH_DISKCACHE &&
-            op != BLKIF_OP_DISCARD && op != BLKIF_OP_INDIRECT) {
+        if (op > BLKIF_OP_FLUSH_DISKCACHE && op != BLKIF_OP_DISCARD && op != BLKIF_OP_INDIRECT) {
             assert_int_equal(decode(raw_request((uint8_t)op, 0, 1)), BLKIF_RSP_EOPNOTSUPP);
             assert_null(why);
         }
@@ -174,6 +178,8 @@ static void test_decode_refuses(void **state)
     raw = raw_request(BLKIF_OP_WRITE, 0, 1);
     assert_int_equal(blkreq_decode(&raw, &ro, &req, &why), BLKIF_RSP_ERROR);
     assert_string_equal(why, "write to a read-only disk");
+    raw.operation = BLKIF_OP_WRITE_BARRIER;
+    assert_int_equal(blkreq_decode(&raw, &ro, &req, &why), BLKIF_RSP_ERROR);
     raw.operation = BLKIF_OP_READ;
     assert_int_equal(blkreq_decode(&raw, &ro, &req, &why), BLKIF_RSP_OKAY);
 }
