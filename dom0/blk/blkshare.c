@@ -9,6 +9,7 @@
 
 #include "dom0/blk/ioshare.h"
 #include "dom0/drivers/blkdev.h"
+#include "dom0/drivers/blksync.h"
 
 /* Enough for a device to work at: of one domain; and of several, where what waits in the device is
  * what weights have no say in. */
@@ -105,26 +106,8 @@ static int share_submit(struct blkdev *dev, struct blk_request *req)
     return 0;
 }
 
-/* Guests' requests alone come this way: the rest of dom0 has the disk itself. */
-static int share_read(struct blkdev *dev, uint64_t sector, void *buf, uint32_t sectors)
-{
-    (void)dev;
-    return blkdev_read(bs.disk, sector, buf, sectors);
-}
-
-static int share_write(struct blkdev *dev, uint64_t sector, const void *buf, uint32_t sectors)
-{
-    (void)dev;
-    return blkdev_write(bs.disk, sector, buf, sectors);
-}
-
-static int share_flush(struct blkdev *dev)
-{
-    (void)dev;
-    return blkdev_flush(bs.disk);
-}
-
-static const struct blkdev_ops share_ops = {share_read, share_write, share_flush, share_submit};
+static const struct blkdev_ops share_ops = {blksync_read, blksync_write, blksync_flush,
+                                            share_submit};
 
 static void timer_thread(void *arg)
 {

@@ -29,6 +29,16 @@ int blksync_check(const struct blkdev *dev, const struct blk_request *req)
     return 0;
 }
 
+void blksync_fail_all(struct blk_request *list, int status)
+{
+    while (list) {
+        struct blk_request *next = list->next;
+
+        list->done(list, status);
+        list = next;
+    }
+}
+
 /* A request that a thread waits for. */
 struct sync {
     struct blk_request req;

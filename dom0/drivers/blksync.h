@@ -13,6 +13,9 @@ struct blk_request;
 /* What submit() is to refuse: 0, -EINVAL or -EROFS. */
 int blksync_check(const struct blkdev *dev, const struct blk_request *req);
 
+/* Fails a list of requests, which are nobody's any more: done() may submit new ones. */
+void blksync_fail_all(struct blk_request *list, int status);
+
 /*
  * The operations of struct blkdev_ops that wait; for threads. The device's max_segs is 2 at least,
  * and it takes memory at any alignment.

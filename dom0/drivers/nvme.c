@@ -260,6 +260,16 @@ static void on_interrupt(evtchn_port_t port, void *arg)
     waitq_wake(&nvme.work);
 }
 
+/* A lost disk: what still waits fails; submit() takes nothing more. */
+static void bury_waiting(void)
+{
+    struct blk_request *rest = nvme.waiting;
+
+    nvme.waiting = NULL;
+    nvme.waiting_end = &nvme.waiting;
+    blksync_fail_all(rest, -XEN_EIO);
+}
+
 static void driver_thread(void *arg)
 {
     uint64_t checked = clock_ns();
@@ -281,13 +291,7 @@ static void driver_thread(void *arg)
             wait_event_timeout(&nvme.work, nvme_queue_ready(&nvme.ctrl.io),
                                nvme.msix ? CHECK_NS : POLL_NS);
     }
-    while (nvme.waiting) {
-        struct blk_request *req = nvme.waiting;
-
-        nvme.waiting = req->next;
-        req->done(req, -XEN_EIO);
-    }
-    nvme.waiting_end = &nvme.waiting;
+    bury_waiting();
 }
 
 /* --- struct blkdev --- */

@@ -267,17 +267,6 @@ static int device_start(const char **why)
     return 0;
 }
 
-/* Fails a list of requests, which are nobody's any more: done() may submit new ones. */
-static void fail_all(struct blk_request *list, int status)
-{
-    while (list) {
-        struct blk_request *next = list->next;
-
-        list->done(list, status);
-        list = next;
-    }
-}
-
 static void device_recover(const char *why)
 {
     struct blk_request *lost = NULL;
@@ -307,7 +296,7 @@ static void device_recover(const char *why)
         blk.dead = true;
     }
     blk.resetting = false;
-    fail_all(lost, -XEN_ETIMEDOUT);
+    blksync_fail_all(lost, -XEN_ETIMEDOUT);
 }
 
 static void check_timeouts(void)
@@ -336,7 +325,7 @@ static void bury_waiting(void)
 
     blk.waiting = NULL;
     blk.waiting_end = &blk.waiting;
-    fail_all(rest, -XEN_EIO);
+    blksync_fail_all(rest, -XEN_EIO);
 }
 
 static void driver_thread(void *arg)
