@@ -12,6 +12,7 @@
 
 #include "dom0/builder/cpupool.h"
 #include "dom0/builder/domain.h"
+#include "dom0/builder/sysctl.h"
 #include "dom0/cli/lineedit.h"
 #include "dom0/cli/term.h"
 #include "dom0/cli/words.h"
@@ -50,6 +51,17 @@ int cli_domain(const char *command, const char *word, domid_t *domid)
 
     if (rc < 0)
         return cli_refuse(command, rc, "there is no domain '%.63s': `list` shows all", word);
+    return 0;
+}
+
+int cli_each_domain(const char *command,
+                    void (*row)(void *ctx, const struct xen_domctl_getdomaininfo *info), void *ctx)
+{
+    int rc = sysctl_each_domain(row, ctx);
+
+    if (rc < 0)
+        return cli_refuse(command, rc, "the hypervisor does not tell the domains: %s",
+                          vfs_strerror(rc));
     return 0;
 }
 

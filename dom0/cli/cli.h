@@ -53,6 +53,11 @@ int cli_usage(const char *command);
 /* The domain named by a word, refusing if there is none. */
 int cli_domain(const char *command, const char *word, domid_t *domid);
 
+/* Calls row(ctx, info) for each domain, refusing if the hypervisor does not tell them. */
+struct xen_domctl_getdomaininfo;
+int cli_each_domain(const char *command,
+                    void (*row)(void *ctx, const struct xen_domctl_getdomaininfo *info), void *ctx);
+
 /* The pool of CPUs named by a word, refusing if there is none. */
 struct cpupool;
 int cli_pool(const char *command, const char *word, struct cpupool *pool);
@@ -64,6 +69,9 @@ int cli_pool(const char *command, const char *word, struct cpupool *pool);
  * long, and any if there is no disk. */
 #define CLI_PATH_MAX 512
 int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX]);
+
+/* The same for a file that may be named alone: then it is one of the virtual disks. */
+int cli_disk_file(const char *command, const char *word, char path[CLI_PATH_MAX]);
 
 /* The refusal for what a file operation returned. */
 int cli_refuse_file(const char *command, const char *path, int rc);

@@ -65,17 +65,14 @@ static int join(const char *command, int argc, char **argv, char *text, size_t s
     return 0;
 }
 
-/* A plain name is a file of CLI_DISKS, as in the commands on images. */
 static int complete_target(const char *command, struct diskspec *disk)
 {
-    bool plain = !strchr(disk->target, '/');
-    char word[CLI_PATH_MAX], path[CLI_PATH_MAX];
+    char path[CLI_PATH_MAX];
     int rc;
 
     if (!*disk->target)
         return 0;
-    snprintf(word, sizeof word, "%s%s", plain ? CLI_DISKS "/" : "", disk->target);
-    rc = cli_path(command, word, path);
+    rc = cli_disk_file(command, disk->target, path);
     if (rc == 0 && strlen(path) >= sizeof disk->target)
         rc = cli_refuse(command, -XEN_EINVAL, "the path of the image is too long");
     if (rc == 0)

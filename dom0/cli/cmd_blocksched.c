@@ -4,15 +4,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <xen/domctl.h>
 #include <xen/errno.h>
 
 #include "dom0/blk/blkshare.h"
 #include "dom0/blk/ioshare.h"
 #include "dom0/builder/domain.h"
-#include "dom0/builder/sysctl.h"
 #include "dom0/cli/options.h"
 #include "dom0/cli/size.h"
-#include "dom0/fs/vfs.h"
 
 struct request {
     const char *command;
@@ -120,8 +119,5 @@ int cmd_block_sched(int argc, char **argv)
     if (r.weight || r.iops || r.bps)
         return cli_refuse(argv[0], -XEN_EINVAL, "whose share? name it with -d DOMAIN");
     print_head();
-    rc = sysctl_each_domain(print_share, NULL);
-    return rc < 0 ? cli_refuse(argv[0], rc, "the hypervisor does not tell the domains: %s",
-                               vfs_strerror(rc))
-                  : 0;
+    return cli_each_domain(argv[0], print_share, NULL);
 }

@@ -22,6 +22,18 @@ int cli_path(const char *command, const char *word, char path[CLI_PATH_MAX])
     return 0;
 }
 
+int cli_disk_file(const char *command, const char *word, char path[CLI_PATH_MAX])
+{
+    char named[CLI_PATH_MAX];
+
+    if (strchr(word, '/'))
+        return cli_path(command, word, path);
+    if (strlen(word) > VFS_NAME_MAX)
+        return cli_refuse(command, -XEN_EINVAL, "the name is too long");
+    snprintf(named, sizeof named, CLI_DISKS "/%s", word);
+    return cli_path(command, named, path);
+}
+
 int cli_refuse_file(const char *command, const char *path, int rc)
 {
     char who[VFS_WHO_MAX];

@@ -10,7 +10,6 @@
 #include "dom0/builder/domctl.h"
 #include "dom0/builder/sysctl.h"
 #include "dom0/config/cpulist.h"
-#include "dom0/fs/vfs.h"
 
 /* A table of domains: prints the row or rows of one. */
 typedef void (*row_fn)(void *ctx, const struct xen_domctl_getdomaininfo *info);
@@ -19,13 +18,8 @@ static int rows(int argc, char **argv, row_fn row)
 {
     int result = 0;
 
-    if (argc == 1) {
-        result = sysctl_each_domain(row, NULL);
-        return result < 0
-                   ? cli_refuse(argv[0], result, "the hypervisor does not tell the domains: %s",
-                                vfs_strerror(result))
-                   : 0;
-    }
+    if (argc == 1)
+        return cli_each_domain(argv[0], row, NULL);
     for (int i = 1; i < argc; i++) {
         struct xen_domctl_getdomaininfo info;
         domid_t domid;

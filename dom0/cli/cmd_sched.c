@@ -103,16 +103,11 @@ static int each_pool(const struct request *r, int (*fn)(const struct request *, 
 
 static int list_pool(const struct request *r, struct pool *p)
 {
-    int rc;
-
     print_pool(p);
     if (r->parameters)
         return 0;
     print_head();
-    rc = sysctl_each_domain(print_share, p);
-    return rc < 0 ? cli_refuse(r->command, rc, "the hypervisor does not tell the domains: %s",
-                               vfs_strerror(rc))
-                  : 0;
+    return cli_each_domain(r->command, print_share, p);
 }
 
 /* ---- changes ---- */

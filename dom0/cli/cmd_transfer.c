@@ -150,19 +150,6 @@ static int take(int *argc, char **argv, bool *whole)
     return *argc < 0 ? cli_refuse(argv[0], *argc, "%s", why) : 0;
 }
 
-/* Where a file goes: a path, or a name among the virtual disks. */
-static int place(const char *command, const char *word, char path[CLI_PATH_MAX])
-{
-    char named[CLI_PATH_MAX];
-
-    if (strchr(word, '/'))
-        return cli_path(command, word, path);
-    if (strlen(word) > VFS_NAME_MAX)
-        return cli_refuse(command, -XEN_EINVAL, "the name is too long");
-    snprintf(named, sizeof named, CLI_DISKS "/%s", word);
-    return cli_path(command, named, path);
-}
-
 int cmd_import(int argc, char **argv)
 {
     struct transfer t = {.command = argv[0], .import = true};
@@ -175,7 +162,7 @@ int cmd_import(int argc, char **argv)
     if (whole ? argc != 2 : argc < 2 || argc > 3)
         return cli_usage(argv[0]);
     t.from = argv[1];
-    rc = place(argv[0], whole || argc > 2 ? argv[argc - 1] : base_name(argv[1]), to);
+    rc = cli_disk_file(argv[0], whole || argc > 2 ? argv[argc - 1] : base_name(argv[1]), to);
     if (rc == 0)
         rc = cli_path(argv[0], argv[1], path);
     if (rc < 0)
@@ -200,7 +187,7 @@ int cmd_export(int argc, char **argv)
         return rc;
     if (whole ? argc != 2 : argc < 2 || argc > 3)
         return cli_usage(argv[0]);
-    rc = place(argv[0], argv[1], from);
+    rc = cli_disk_file(argv[0], argv[1], from);
     if (rc == 0)
         rc = cli_path(argv[0], argc > 2 ? argv[2] : base_name(argv[1]), to);
     if (rc < 0)

@@ -115,7 +115,7 @@ int hostfile_create(struct hostfile *f, const char *path, uint64_t size,
 }
 
 /* Whole sectors of the drive; the last one of a file may be there in part. */
-static int raw(const struct hostfile *f, void *buf, size_t len, uint64_t offset, bool write)
+static int raw(void *buf, size_t len, uint64_t offset, bool write)
 {
     uint32_t sectors = (uint32_t)(len >> BLK_SECTOR_SHIFT);
     uint64_t first = offset >> BLK_SECTOR_SHIFT;
@@ -124,7 +124,6 @@ static int raw(const struct hostfile *f, void *buf, size_t len, uint64_t offset,
     size_t rest = len % BLK_SECTOR_SIZE;
     int rc = 0;
 
-    (void)f;
     if (sectors)
         rc = write ? blkdev_write(drive, first, buf, sectors)
                    : blkdev_read(drive, first, buf, sectors);
@@ -144,7 +143,7 @@ int hostfile_read(struct hostfile *f, void *buf, size_t len, uint64_t offset)
     int64_t n;
 
     if (!f->fs)
-        return raw(f, buf, len, offset, false);
+        return raw(buf, len, offset, false);
     n = ext2_read(f->ip, buf, len, offset);
     return n < 0 ? (int)n : (size_t)n == len ? 0 : -XEN_EIO;
 }
@@ -154,7 +153,7 @@ int hostfile_write(struct hostfile *f, const void *buf, size_t len, uint64_t off
     int64_t n;
 
     if (!f->fs)
-        return raw(f, (void *)(uintptr_t)buf, len, offset, true);
+        return raw((void *)(uintptr_t)buf, len, offset, true);
     n = ext2_write(f->ip, buf, len, offset);
     return n < 0 ? (int)n : (size_t)n == len ? 0 : -XEN_ENOSPC;
 }
