@@ -19,8 +19,8 @@ def machine_of(boot, disk):
     """boots a machine of so many processors; it is powered off at the end."""
     machines = []
 
-    def start(cpus, append=""):
-        m = boot(disk=disk, cpus=cpus, append=append)
+    def start(cpus, append="", extra=()):
+        m = boot(disk=disk, cpus=cpus, append=append, extra=extra)
         machines.append(m)
         m.wait_prompt(120)
         return m
@@ -38,19 +38,9 @@ def vcpus(m, name=""):
 # ---- by counted instructions, on one processor ----
 
 @pytest.fixture
-def counted(boot, disk):
-    """Boots a machine of one processor whose clock counts instructions; it is powered off at the end."""
-    machines = []
-
-    def start(append=""):
-        m = boot(disk=disk, cpus=1, extra=benchlib.ICOUNT_REAL, append=append)
-        machines.append(m)
-        m.wait_prompt(120)
-        return m
-
-    yield start
-    for m in machines:
-        assert m.poweroff(120) == 0
+def counted(machine_of):
+    """boots a machine of one processor whose clock counts instructions; it is powered off at the end."""
+    return lambda append="": machine_of(1, append, benchlib.ICOUNT_REAL)
 
 
 def reports(m, name):
