@@ -56,14 +56,6 @@ static int take_words(struct words *w, int argc, char **argv, unsigned has)
     return 0;
 }
 
-/* The same, and so many words. */
-static int take_exactly(unsigned count, struct words *w, int argc, char **argv, unsigned has)
-{
-    int rc = take_words(w, argc, argv, has);
-
-    return rc == 0 && w->count != count ? cli_usage(argv[0]) : rc;
-}
-
 /* Virtual disks have one place, so that a name is enough everywhere. */
 static int disk_path(const char *command, const char *word, char path[CLI_PATH_MAX])
 {
@@ -208,10 +200,12 @@ int cmd_disk_resize(int argc, char **argv)
     enum image_format format;
     uint64_t bytes;
     struct words w;
-    int rc = take_exactly(2, &w, argc, argv, 0);
+    int rc = take_words(&w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
+    if (w.count != 2)
+        return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc < 0)
         return rc;
@@ -262,10 +256,12 @@ int cmd_disk_info(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_exactly(1, &w, argc, argv, HAS_FORMAT);
+    int rc = take_words(&w, argc, argv, HAS_FORMAT);
 
     if (rc < 0)
         return rc;
+    if (w.count != 1)
+        return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc < 0)
         return rc;
@@ -309,10 +305,12 @@ int cmd_disk_check(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_exactly(1, &w, argc, argv, HAS_FORMAT | HAS_REPAIR), closed;
+    int rc = take_words(&w, argc, argv, HAS_FORMAT | HAS_REPAIR), closed;
 
     if (rc < 0)
         return rc;
+    if (w.count != 1)
+        return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc < 0)
         return rc;
@@ -367,10 +365,12 @@ int cmd_disk_convert(int argc, char **argv)
     struct image_env env;
     struct image *im;
     struct words w;
-    int rc = take_exactly(2, &w, argc, argv, HAS_FORMAT);
+    int rc = take_words(&w, argc, argv, HAS_FORMAT);
 
     if (rc < 0)
         return rc;
+    if (w.count != 2)
+        return cli_usage(argv[0]);
     rc = find_image(&w, path, &format);
     if (rc == 0)
         rc = disk_path(argv[0], w.place[1], to);
@@ -469,10 +469,12 @@ static int commit(const struct words *w, struct child *c)
 /* The command's one word, a disk with a base, opened. */
 static int take_child(struct words *w, struct child *c, struct image **im, int argc, char **argv)
 {
-    int rc = take_exactly(1, w, argc, argv, 0);
+    int rc = take_words(w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
+    if (w->count != 1)
+        return cli_usage(argv[0]);
     rc = open_child(w, c, im);
     if (rc < 0)
         return rc;
@@ -541,10 +543,12 @@ int cmd_disk_snapshot(int argc, char **argv)
     struct vfs_stat st;
     struct image *im;
     struct words w;
-    int rc = take_exactly(2, &w, argc, argv, 0);
+    int rc = take_words(&w, argc, argv, 0);
 
     if (rc < 0)
         return rc;
+    if (w.count != 2)
+        return cli_usage(argv[0]);
     rc = disk_path(argv[0], w.place[1], snapshot);
     if (rc == 0)
         rc = open_child(&w, &c, &im);
