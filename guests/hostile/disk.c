@@ -175,7 +175,7 @@ static void start_over(void)
 static void bad_requests(void)
 {
     struct blkif_request r;
-    static const uint8_t counts[] = {0, 12, 255}, operations[] = {2, 4, 7, 200, 255};
+    static const uint8_t counts[] = {0, 12, 255}, operations[] = {4, 7, 200, 255};
     static const struct blkif_request_segment places[] = {
         {.first_sect = 3, .last_sect = 2}, {.last_sect = 8}, {.first_sect = 255, .last_sect = 255}};
 
