@@ -510,3 +510,8 @@ unsigned grant_map_count(struct domain *d)
 {
     return __atomic_load_n(&d->grant->track_live, __ATOMIC_RELAXED);
 }
+
+unsigned grant_handle_pages(struct domain *d)
+{
+    return __atomic_load_n(&d->grant->track_frames, __ATOMIC_RELAXED);
+}

@@ -25,6 +25,9 @@ long grant_table_op(struct vcpu *v, struct hypercall *call, unsigned cmd, uint64
  * INVALID_MFN. */
 mfn_t grant_table_frame(struct domain *d, unsigned index);
 
-unsigned grant_map_count(struct domain *d); /* live mappings that d holds, for the leak audit */
+/* For the leak audit: live mappings that d holds, and pages of handles, which it keeps for its
+ * life. */
+unsigned grant_map_count(struct domain *d);
+unsigned grant_handle_pages(struct domain *d);
 
 #endif

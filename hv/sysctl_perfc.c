@@ -2,6 +2,8 @@
 /*
  * XEN_SYSCTL_perfc_op: counters by name. One value each; sums over all domains where they are kept
  * per domain. A leak shows here: after a domain is gone, each gauge is what it was before it came.
+ * Two parts of the memory may have grown with the needs of the domains that stay, which keep them:
+ * kept_frames and kept_heap_pages say how much of free_frames and heap_bytes they are.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,9 @@ enum counter {
     HEAP_BYTES,
     EVENT_PORTS,
     GRANT_MAPS,
+    WINDOW_GFNS,
+    KEPT_FRAMES,
+    KEPT_HEAP_PAGES,
     SHADOWS,
     SHADOWS_RECLAIMED,
     FAULTS_GUEST,
@@ -35,12 +40,21 @@ enum counter {
 };
 
 static const char *const names[COUNTERS] = {
-    [DOMAINS] = "domain_structs",    [FREE_FRAMES] = "free_frames",
-    [TOTAL_FRAMES] = "total_frames", [HEAP_BYTES] = "heap_bytes",
-    [EVENT_PORTS] = "event_ports",   [GRANT_MAPS] = "grant_maps",
-    [SHADOWS] = "shadow_tables",     [SHADOWS_RECLAIMED] = "shadow_reclaimed",
-    [FAULTS_GUEST] = "faults_guest", [FAULTS_FILL] = "faults_fill",
-    [FAULTS_STORE] = "faults_store", [FAULTS_AD] = "faults_ad",
+    [DOMAINS] = "domain_structs",
+    [FREE_FRAMES] = "free_frames",
+    [TOTAL_FRAMES] = "total_frames",
+    [HEAP_BYTES] = "heap_bytes",
+    [EVENT_PORTS] = "event_ports",
+    [GRANT_MAPS] = "grant_maps",
+    [WINDOW_GFNS] = "window_gfns",
+    [KEPT_FRAMES] = "kept_frames",
+    [KEPT_HEAP_PAGES] = "kept_heap_pages",
+    [SHADOWS] = "shadow_tables",
+    [SHADOWS_RECLAIMED] = "shadow_reclaimed",
+    [FAULTS_GUEST] = "faults_guest",
+    [FAULTS_FILL] = "faults_fill",
+    [FAULTS_STORE] = "faults_store",
+    [FAULTS_AD] = "faults_ad",
     [TLB_FLUSHES] = "tlb_flushes",
 };
 
@@ -51,6 +65,9 @@ static void add_domain(struct domain *d, uint64_t *values)
     paging_get_counters(d->paging, &c);
     values[EVENT_PORTS] += evtchn_count(d);
     values[GRANT_MAPS] += grant_map_count(d);
+    values[WINDOW_GFNS] += c.window_gfns;
+    values[KEPT_HEAP_PAGES] += grant_handle_pages(d) + c.window_pages;
+    values[KEPT_FRAMES] += grant_handle_pages(d) + c.window_pages + c.pool_frames;
     values[SHADOWS] += c.shadows;
     values[SHADOWS_RECLAIMED] += c.reclaimed;
     values[FAULTS_GUEST] += c.faults_guest;

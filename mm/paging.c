@@ -185,6 +185,9 @@ void paging_get_counters(struct paging *p, struct paging_counters *c)
 {
     paging_lock(p);
     *c = p->count;
+    c->pool_frames = (uint64_t)p->pool_made << SHADOW_ORDER;
+    c->window_pages = p->window_limit >> CHUNK_BITS;
+    c->window_gfns = p->window_live;
     paging_unlock(p);
 }
 

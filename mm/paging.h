@@ -300,6 +300,10 @@ struct paging_counters {
     uint64_t faults_guest, faults_fill, faults_store, faults_ad; /* see hv/public/penumbra.h */
     uint64_t shadows, made, reclaimed; /* in use now; ever; of those, taken for another use */
     uint64_t flushes, flushes_avoided;
+    /* Kept for the domain's life, at the largest need so far: frames of shadow tables, and pages of
+     * the window's records. */
+    uint64_t pool_frames, window_pages;
+    uint64_t window_gfns; /* of the window, in use */
 };
 /* Takes the paging lock. */
 void paging_get_counters(struct paging *p, struct paging_counters *c);

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from test_leaks import figures
+from audit import figures
 
 SECRET = "0x5ec2e75ec2e7"
 

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
+from audit import figures
 from conftest import copy_sparse
 from linux import COMPLAINTS, put_text
 from machine import BUILD, clean, debugfs, fsck
-from test_leaks import figures
 from test_pvgrub import audited, menu
 
 pytestmark = pytest.mark.debian

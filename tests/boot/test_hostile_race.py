@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from audit import figures
 from machine import SECOND
-from test_leaks import figures
 
 pytestmark = pytest.mark.long
 MACHINE_CPUS = [2, 4]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from audit import figures
 from machine import SECOND
-from test_leaks import figures
 
 CPUS = 2
 
@@ -33,7 +33,6 @@ def ask(machine, name, disk=False, words="", options="", timeout=90):
 
 # Files of domain 0's own; the virtual disk gets its blocks as it is written to.
 DISK = ["df", "penumbra_disk_free_blocks"]
-HANDLES = 32  # MAPTRACK_FRAMES of hv/config.h
 # In a second domain 0 has answered, whatever a guest does; more only where the test machine itself is busy.
 PATIENCE = 3 * SECOND
 
@@ -69,12 +68,8 @@ def audit(machine, before):
         after = figures(machine)
         wrong = {k: (before[k], after[k]) for k in before if before[k] != after[k]}
         pages = wrong.get("penumbra_dom0_free_pages")
-        if pages and 0 < int(pages[0]) - int(pages[1]) <= 64:
+        if pages and 0 < pages[0] - pages[1] <= 64:
             del wrong["penumbra_dom0_free_pages"]  # domain 0's malloc keeps pages for its largest need
-        pages = (int(after["penumbra_heap_bytes"]) - int(before["penumbra_heap_bytes"])) // 4096
-        if 0 < pages <= HANDLES and all(int(before[k]) - int(after[k]) == pages for k in ("free_pages", "penumbra_free_frames")):
-            # The hypervisor keeps the pages of domain 0's grant handles.
-            wrong = {k: v for k, v in wrong.items() if k not in ("free_pages", "penumbra_free_frames", "penumbra_heap_bytes")}
         if not wrong:
             return
         time.sleep(0.2)

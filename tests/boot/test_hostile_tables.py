@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from audit import figures
 from test_hostile import ask
-from test_leaks import figures
 
 MACHINE_CPUS = [1, 2]
 SURVIVED = ["ldt", "ldt-gone", "ldt-foreign", "ldt-context", "all-levels", "hole-stores", "pins", "exchange-used",

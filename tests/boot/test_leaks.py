@@ -1,22 +1,9 @@
 # SPDX-License-Identifier: MIT
 """After 200 domains came and went, everything is exactly what it was."""
-import re
+from audit import figures
 
 GUESTS = ["hello", "smp vcpus=2", "hog", "diskio", "hostile cmdline=test=no-handlers"]
 CYCLES = 200
-
-
-def figures(machine):
-    """Every count that a leak would change: from `info` and `df`."""
-    values = {}
-    for line in machine.run("info").splitlines():
-        key, _, value = line.partition(":")
-        key = key.strip()
-        if key == "free_pages" or (key.startswith("penumbra_") and re.search(
-                r"free|heap|port|grant|node|domain|watch|frame", key)):
-            values[key] = value.strip()
-    values["df"] = machine.run("df")
-    return values
 
 
 def one(machine, number):

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
+from audit import figures
 from linux import bare_stress, check_log, need_packages, put, put_text, stress_ramdisk
 from machine import BUILD, debugfs
-from test_leaks import figures
 from test_linux import SHELL, enter, enter_after_boot, leave, number, shell, start, stress
 from test_pvgrub import audited
 

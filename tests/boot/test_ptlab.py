@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from audit import figures
 from machine import BUILD
-from test_leaks import figures
 from test_pagetables import counters
 
 WAYS = ["hypercall", "store", "xchg", "cmpxchg", "lockand", "bts", "other"]

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from audit import figures
 from linux import COMPLAINTS, need_packages
 from machine import debugfs, fsck
-from test_leaks import figures
 
 
 @pytest.fixture(scope="module", autouse=True)

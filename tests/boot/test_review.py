@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from audit import figures
 from machine import SECOND
-from test_leaks import figures
 
 
 def start(machine, name, vcpus):

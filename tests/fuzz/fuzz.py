@@ -18,8 +18,8 @@ import time
 import pexpect
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
+from audit import figures  # noqa: E402
 from machine import BUILD, SECOND, Machine, copy_of_disk  # noqa: E402
-from test_leaks import figures  # noqa: E402
 
 CALLS = 20000
 

@@ -19,11 +19,10 @@ import tempfile
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "boot")]
+from audit import figures  # noqa: E402
 from linux import COMPLAINTS, put_text  # noqa: E402
 from machine import BUILD, Machine, debugfs, fsck  # noqa: E402
-from test_leaks import figures  # noqa: E402
 from test_pvgrub import audited, menu  # noqa: E402
-from soak import PEAK, SLACK  # noqa: E402
 
 SHELL = "/ # "
 
@@ -107,7 +106,7 @@ class Beside:
         self.m, self.rng = machine, random.Random(seed)
         self.direct = Keeper(machine, "direct", "/disks/linux.img", self.start_direct)
         self.grub = Keeper(machine, "grub", "/disks/pvgrub.img", self.start_grub)
-        self.base, self.slack, self.rounds = None, SLACK, 0
+        self.base, self.rounds = None, 0
 
     def start_direct(self, name):
         self.m.send(f"create -c linux name={name} vcpus={self.rng.randint(1, 3)}\r")
@@ -170,18 +169,12 @@ class Beside:
             keeper.read()
 
     def audit(self):
-        """What is left of them. Domain 0's tables of mapped grants may grow to a new largest need, by some pages in all."""
+        """What is left of them."""
         now = audited(figures(self.m))
-        before = self.base or now
-        wrong = {key: (before[key], now[key]) for key in now if now[key] != before[key]}
-        if set(wrong) == set(PEAK):
-            grown = int(before["free_pages"]) - int(now["free_pages"])
-            if 0 < grown <= self.slack and all(abs(int(a) - int(b)) in (grown, grown * 4096) for a, b in wrong.values()):
-                self.slack -= grown
-                wrong = {}
+        self.base = self.base or now
+        wrong = {key: (self.base[key], now[key]) for key in now if now[key] != self.base[key]}
         if wrong:
             raise Failure(f"round {self.rounds}: left behind (before, after): {wrong}")
-        self.base = now
 
     def round(self, seconds, keepers, last=False):
         self.rounds += 1

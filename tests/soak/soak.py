@@ -17,6 +17,7 @@ import time
 import pexpect
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
+from audit import counts  # noqa: E402
 from machine import BUILD, SECOND, Machine, fsck  # noqa: E402
 
 NAMES = [f"g{n}" for n in range(10)]
@@ -27,11 +28,8 @@ SOURCES = pathlib.Path(__file__).resolve().parents[2] / "guests" / "hostile"
 PATIENCE = 120
 # What must be the same after everything is destroyed. Domain 0's pages are not in it: its malloc keeps some of them.
 EXACT = ["free_pages", "penumbra_free_frames", "penumbra_domains", "penumbra_domain_structs", "penumbra_heap_bytes",
-         "penumbra_event_ports", "penumbra_grant_maps", "penumbra_store_nodes", "penumbra_dom0_event_ports",
+         "penumbra_event_ports", "penumbra_grant_maps", "penumbra_window_gfns", "penumbra_store_nodes", "penumbra_dom0_event_ports",
          "penumbra_dom0_grants", "penumbra_dom0_heap", "penumbra_disk_free_blocks"]
-# The hypervisor's tables of domain 0's own maps grow to their largest need and stay: so many pages in one run, no more.
-PEAK = ["free_pages", "penumbra_free_frames", "penumbra_heap_bytes"]
-SLACK = 6
 
 
 class Failure(Exception):
@@ -57,7 +55,6 @@ class Soak:
         self.cpus = cpus
         self.echo = echo
         self.questions = questions()
-        self.slack = SLACK
         self.steps = 0
 
     # ---- talking ----
@@ -89,11 +86,7 @@ class Soak:
         raise Failure(f"no prompt after {line}")
 
     def figures(self):
-        values = {}
-        for line in self.m.run("info", PATIENCE).splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in EXACT or key.strip().startswith("penumbra_dom0"):
-                values[key.strip()] = int(value.split()[0])
+        values = counts(self.m.run("info", PATIENCE))
         if not set(EXACT) <= set(values):
             raise Failure(f"info is incomplete: {values}")
         return values
@@ -222,16 +215,10 @@ class Soak:
         for _ in range(20):
             after = self.figures()
             wrong = {k: (before[k], after[k]) for k in EXACT if before[k] != after[k]}
-            grown = before["free_pages"] - after["free_pages"]
             if not wrong:
                 return
-            if 0 < grown <= self.slack and set(wrong) == set(PEAK) and all(
-                    abs(a - b) in (grown, grown * 4096) for a, b in wrong.values()):
-                self.slack -= grown
-                before.update(after)
-                return
             time.sleep(0.3 * SECOND)
-        raise Failure(f"left behind (before, after): {wrong}; domain 0: {before} {after}")
+        raise Failure(f"left behind (before, after): {wrong}; all: {before} {after}")
 
     def begin(self):
         self.ask("create hello name=witness")

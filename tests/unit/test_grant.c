@@ -380,12 +380,26 @@ static void test_unmap_and_replace(void **state)
     assert_int_equal(unmap(op.host_addr, 0, m.handle), GNTST_okay);
 }
 
+/* Free frames and the heap, as they were if nobody kept tables at their largest need. */
+static void memory(uint64_t *frames, uint64_t *heap, uint64_t *kept)
+{
+    struct paging_counters m, g;
+
+    paging_get_counters(w.p, &m);
+    paging_get_counters(w.other, &g);
+    *kept = grant_handle_pages(&fake_domain[MAPPER].d) + m.window_pages + g.window_pages;
+    *frames = frame_free_count() + *kept + m.pool_frames + g.pool_frames;
+    *heap = heap_used_bytes() - *kept * PAGE_SIZE;
+}
+
 static void test_handles_run_out(void **state)
 {
     struct gnttab_map_grant_ref op[200];
+    uint64_t frames[2], heap[2], kept[2];
     unsigned count = 0;
     (void)state;
     grant(9, MAPPER, 20, 0);
+    memory(&frames[0], &heap[0], &kept[0]);
     do
         op[count] = map(0, 9, GNTMAP_device_map);
     while (op[count].status == GNTST_okay && ++count < 200);
@@ -400,6 +414,10 @@ static void test_handles_run_out(void **state)
     for (unsigned i = 0; i < count; i++)
         assert_int_equal(unmap(0, op[i].dev_bus_addr, op[i].handle), GNTST_okay);
     assert_int_equal(flags_of(9), 0);
+    memory(&frames[1], &heap[1], &kept[1]);
+    assert_int_equal(frames[1], frames[0]);
+    assert_int_equal(heap[1], heap[0]);
+    assert_in_range(kept[1], kept[0] + 1, kept[0] + 3);
 }
 
 /* One flush for many unmaps, and none that is not needed. */
