@@ -198,15 +198,15 @@ long evtchn_close_all(struct domain *d)
 
 /* ---- delivery ---- */
 
-/* The vCPU's upcall is due. A vCPU that has upcalls masked looks by itself when it unmasks them: it
- * need not be interrupted. */
+/*
+ * The vCPU's upcall is due. It is interrupted even if it has upcalls masked just now: it may be
+ * about to unmask them, by a plain store before a plain load of upcall_pending, and processors let
+ * the load go first (Intel SDM 3A 8.2.3.4). Then it has read 0 although the store, which comes out
+ * after our read of the mask, would have told us to interrupt it.
+ */
 static void announce(struct vcpu *v, struct vcpu_info *info)
 {
-    if (__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
-        return;
-    if (__atomic_load_n(&info->evtchn_upcall_mask, __ATOMIC_SEQ_CST))
-        sched_wake(v);
-    else
+    if (!__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
         sched_kick(v);
 }
 

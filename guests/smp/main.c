@@ -2,7 +2,8 @@
 /*
  * smp: brings up all vCPUs that it was given, lets each say hello, and passes interrupts around in
  * a ring: vCPU 0 notifies 1, 1 notifies 2, and so on, the last one 0 again. Then it powers off;
- * with stay=1 on the command line it keeps the vCPUs idle instead.
+ * with stay=1 on the command line it keeps the vCPUs idle instead. With unmask=N it does something
+ * else: see unmask.h.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <rt/smp.h>
 #include <rt/start.h>
 #include <rt/thread.h>
+
+#include "unmask.h"
 
 #define ROUNDS     100
 #define TIMEOUT_NS 30000000000UL
@@ -85,9 +88,12 @@ static bool pass_around(void)
 
 int main(void)
 {
+    unsigned long races = start_option_u64("unmask", 0);
     unsigned total = 0;
 
     vcpus = smp_vcpus();
+    if (races)
+        return unmask_race(races);
     if (!bring_up()) {
         printf("smp: FAILED, %u of %u vCPUs up\n", count(&up), vcpus);
         return 1;

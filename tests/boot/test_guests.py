@@ -34,6 +34,20 @@ def test_all_guests(boot, disk, cpus):
         assert m.poweroff() == 0
 
 
+def test_notified_while_it_unmasks(boot, disk):
+    """vCPU 1 has a pCPU for itself and never enters the hypervisor: nothing but the interrupt brings it its upcall."""
+    with boot(disk=disk, cpus=2) as m:
+        m.wait_prompt()
+        m.run("vcpu-pin 0 all 0")
+        m.run("create -p smp vcpus=2 cmdline=unmask=20000")
+        m.run("vcpu-pin smp 0 0")
+        m.run("vcpu-pin smp 1 1")
+        m.run("unpause smp")
+        m.gone("smp", 180)
+        assert "smp: 20000 notifications, none lost" in m.run("console --log smp")
+        assert m.poweroff() == 0
+
+
 def test_fast_paths_change_nothing(boot, disk):
     """What guests print is the same with the assembly of arch/x86/fastpath.S and with its reference in C."""
     said = {}
