@@ -12,15 +12,16 @@ CPUS = 2
 
 
 def ask(machine, name, disk=False, words="", options="", timeout=90):
-    """Runs one question beside the witness; the guest's log with the hypervisor's, and domain 0's slowest answer."""
+    """Runs one question beside the witness; the guest's log with the hypervisor's. Domain 0 answers meanwhile."""
     machine.run("dmesg -c")
     disk = ' disk=["/disks/bad.img,raw,xvda,w"]' if disk else ""
     machine.run(f'create hostile name=bad cmdline="test={name}{options}"{disk} {words} on_crash="destroy" on_poweroff="destroy"')
-    start, slowest = time.monotonic(), 0
-    while time.monotonic() < start + timeout * SECOND:
-        before = time.monotonic()
+    end = time.monotonic() + timeout * SECOND
+    while time.monotonic() < end:
+        before, worked = time.monotonic(), machine.worked()
         there = "bad" in machine.domains()
-        slowest = max(slowest, time.monotonic() - before)
+        waited, worked = time.monotonic() - before, (machine.worked() - worked) / CPUS
+        assert worked < PATIENCE and waited < 10 * PATIENCE * SECOND, f"an answer took {waited} s, {worked} s of each processor"
         if not there:
             break
         time.sleep(0.02)
@@ -28,22 +29,22 @@ def ask(machine, name, disk=False, words="", options="", timeout=90):
         log = machine.run("console --log bad")
         machine.run("destroy bad")
         pytest.fail(f"hostile {name} does not end: {log[-1000:]}")
-    return machine.run("console --log bad") + machine.run("dmesg"), slowest
+    return machine.run("console --log bad") + machine.run("dmesg")
 
 
 # Files of domain 0's own; the virtual disk gets its blocks as it is written to.
 DISK = ["df", "penumbra_disk_free_blocks"]
-# In a second domain 0 has answered, whatever a guest does; more only where the test machine itself is busy.
-PATIENCE = 3 * SECOND
+# In a second domain 0 has answered, whatever a guest does. By the time that the machine's processors have worked: how often they get
+# to do so is the host's.
+PATIENCE = 3
 
 
 def beside_a_good_one(machine, seed, rounds):
     """Everything of a disk written over, beside a guest that fills and verifies its own."""
     machine.run("disk-create good.img 6M")
     machine.run('create diskio name=good disk=["/disks/good.img,raw,xvda,w"]')
-    log, slowest = ask(machine, "disk-fuzz", disk=True, options=f" seed={seed} rounds={rounds}", timeout=60 + rounds)
+    log = ask(machine, "disk-fuzz", disk=True, options=f" seed={seed} rounds={rounds}", timeout=60 + rounds)
     assert "hostile: disk-fuzz survived" in log, log[-2000:]
-    assert slowest < PATIENCE
     machine.gone("good", 180)
     assert re.search(r"diskio: boot \d+, verified 6 MiB", machine.run("console --log good"))
     machine.run("rm /disks/good.img")
@@ -79,18 +80,16 @@ def audit(machine, before):
 @pytest.mark.parametrize("name", ["console-index", "store-index", "store-length", "store-half", "store-unread",
                                   "store-watches", "store-commit", "store-junk", "store-txn", "close-ports", "drop-rings"])
 def test_rings_of_every_guest(machine, clean, name):
-    log, slowest = ask(machine, name)
+    log = ask(machine, name)
     assert f"hostile: {name} survived" in log, log[-2000:]
-    assert slowest < PATIENCE
     audit(machine, clean)
 
 
 @pytest.mark.parametrize("name", ["disk-requests", "disk-junk", "disk-index", "disk-aim", "disk-nodes", "disk-flap",
                                   "disk-revoke", "disk-balloon", "disk-port", "disk-leave"])
 def test_block_back_end(machine, clean, name):
-    log, slowest = ask(machine, name, disk=True)
+    log = ask(machine, name, disk=True)
     assert f"hostile: {name} survived" in log, log[-2000:]
-    assert slowest < PATIENCE
     audit(machine, clean)
 
 
@@ -108,7 +107,7 @@ def test_everything_written_over_for_long(machine, clean, seed):
 
 
 def test_forged_page_table_by_dma(machine, clean):
-    log, _ = ask(machine, "disk-forge", disk=True)
+    log = ask(machine, "disk-forge", disk=True)
     assert "touching a forged entry" in log, log[-2000:]
     assert "hostile: 1 faults" in log or "a page-table entry names a frame" in log, log[-2000:]
     audit(machine, clean)
@@ -116,9 +115,8 @@ def test_forged_page_table_by_dma(machine, clean):
 
 @pytest.mark.parametrize("vcpus", [1, 4])
 def test_event_storm(machine, clean, vcpus):
-    log, slowest = ask(machine, "storm", words=f"vcpus={vcpus}")
+    log = ask(machine, "storm", words=f"vcpus={vcpus}")
     assert "hostile: storm survived" in log, log[-2000:]
-    assert slowest < PATIENCE
     audit(machine, clean)
 
 
