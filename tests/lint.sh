@@ -10,6 +10,7 @@ common="-std=gnu11 -ffreestanding -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN
 hv_flags="$common -mgeneral-regs-only -mno-red-zone -DCONFIG_DEBUG=0 -include hv/hidden.h"
 guest_flags="$common -mgeneral-regs-only -mno-red-zone -Iguests"
 failed=0
+jobs=$(nproc)
 
 fail()
 {
@@ -37,21 +38,25 @@ wanted()
 
 check_format()
 {
-    sources '*.c' '*.h' | xargs clang-format --dry-run -Werror || fail "run clang-format -i on these files"
+    sources '*.c' '*.h' | xargs -P "$jobs" -n 64 clang-format --dry-run -Werror || fail "run clang-format -i on these files"
 }
 
 # Each header compiles as the first one of a file.
+headers_alone() # FLAGS PATTERN...
+{
+    flags=$1
+    shift
+    sources "$@" | xargs -P "$jobs" -n 8 sh -c 'for header; do
+            echo "#include \"$header\"" | '"${CROSS_COMPILE:-}gcc $flags"' -Wall -Wextra -Werror -fsyntax-only -x c - ||
+                { echo "lint: $header does not compile alone" >&2; false; } || failed=1
+        done; exit ${failed:-0}' headers || fail "headers that do not compile alone"
+}
+
 check_headers()
 {
-    for header in $(sources '*.h'); do
-        case $header in
-            guests/* | dom0/*) flags=$guest_flags ;;
-            tests/*) flags="-std=gnu11 -I. -Iguests -D__XEN_INTERFACE_VERSION__=0x00040e00 -D__XEN_TOOLS__" ;;
-            *) flags=$hv_flags ;;
-        esac
-        echo "#include \"$header\"" |
-            ${CROSS_COMPILE:-}gcc $flags -Wall -Wextra -Werror -fsyntax-only -x c - || fail "$header does not compile alone"
-    done
+    headers_alone "$hv_flags" 'arch/*.h' 'hv/*.h' 'mm/*.h' 'sched/*.h' 'io/*.h'
+    headers_alone "$guest_flags" 'guests/*.h' 'dom0/*.h'
+    headers_alone "$common -Iguests" 'tests/*.h'
 }
 
 check_sizes()
@@ -68,16 +73,16 @@ check_cppcheck()
             flags="-Iguests" folders=$guest_folders
         fi
         cppcheck --quiet --error-exitcode=1 --std=c11 --platform=unix64 --enable=warning,portability \
-            --inline-suppr --suppressions-list=tests/cppcheck.txt -j 2 -I. $flags $folders || fail "cppcheck ($set)"
+            --inline-suppr --suppressions-list=tests/cppcheck.txt -j "$jobs" -I. $flags $folders || fail "cppcheck ($set)"
     done
 }
 
 check_tidy()
 {
     sources 'arch/*.c' 'hv/*.c' 'mm/*.c' 'sched/*.c' 'io/*.c' |
-        xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$@" -- '"$hv_flags"' -fpie 2> /dev/null' tidy || fail "clang-tidy (hypervisor)"
+        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$hv_flags"' -fpie 2> /dev/null' tidy || fail "clang-tidy (hypervisor)"
     sources 'guests/*.c' 'dom0/*.c' |
-        xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$@" -- '"$guest_flags"' 2> /dev/null' tidy || fail "clang-tidy (guests, dom0)"
+        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$guest_flags"' 2> /dev/null' tidy || fail "clang-tidy (guests, dom0)"
 }
 
 checks=$*
