@@ -97,26 +97,32 @@ UNIT_CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer \
 unit_names   = $(patsubst unit_%,%,$(filter-out %_CFLAGS %_LIBS unit_names,$(filter unit_%,$(.VARIABLES))))
 
 .PHONY: unit
-.PRECIOUS: build/unit/%
+.PRECIOUS: build/unit/% build/unit/obj/%.o build/unit/own/%.o
 .SECONDEXPANSION:
 
 unit: $$(addprefix unit-,$$(sort $$(unit_names)))
 
 unit-%: build/unit/%
 	@echo "unit: $*"
-	@timeout 300 $<
+	@timeout 900 $<
 
-# Each source becomes an object of its own below build/unit/obj/NAME, so that flags that differ
-# between tests never mix; the header dependencies all name the final program. The source itself is
-# left out of them: it may go some day.
-build/unit/%: tests/unit/test_%.c $$(unit_$$*)
-	@rm -rf build/unit/obj/$* && mkdir -p build/unit/obj/$*
+# Tests without flags of their own share the objects of the files under test; the others have theirs below own/NAME, so that flags
+# never mix.
+srcs_of = tests/unit/test_$1.c $(unit_$1)
+objs_of = $(patsubst %.c,build/unit/$(if $(unit_$1_CFLAGS),own/$1,obj)/%.o,$(sort $(srcs_of)))
+own_name  = $(firstword $(subst /, ,$1))
+own_src   = $(patsubst $(own_name)/%,%,$1).c
+
+build/unit/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/unit/own/%.o: $$(call own_src,$$*)
+	@mkdir -p $(@D)
+	@$(HOSTCC) $(UNIT_CFLAGS) $(unit_$(call own_name,$*)_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/unit/%: $$(call objs_of,$$*)
 	@echo "  UNIT    $*"
-	@set -e; for src in tests/unit/test_$*.c $(unit_$*); do \
-	    obj=build/unit/obj/$*/$$(echo "$${src%.c}" | tr / _); \
-	    $(HOSTCC) $(UNIT_CFLAGS) $(unit_$*_CFLAGS) -MMD -MP -MT $@ -MF $$obj.d -c -o $$obj.o $$src; \
-	    sed -i '1s/: [^ ]*\.c/:/' $$obj.d; \
-	done
-	@$(HOSTCC) $(UNIT_CFLAGS) -o $@ build/unit/obj/$*/*.o $(unit_$*_LIBS) -lcmocka
+	@$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.o,$^) $(unit_$*_LIBS) -lcmocka
 
--include $(wildcard build/unit/obj/*/*.d)
+-include $(shell find build/unit/obj build/unit/own -name '*.d' 2> /dev/null)
