@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What run.py, fairness.py and the boot test of the benchmark guest share: machines, device trees, lines."""
+import os
 import pathlib
 import re
 import subprocess
@@ -23,7 +24,10 @@ def boot_tree(vcpus):
         raise SystemExit("hv/boot.dts: no 'cpus = <N>' to change")
     OUT.mkdir(parents=True, exist_ok=True)
     tree = OUT / f"boot-{vcpus}.dtb"
-    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(tree), "-"], input=source, text=True, check=True)
+    made = subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-"], input=source.encode(), stdout=subprocess.PIPE, check=True)
+    fresh = OUT / f"boot-{vcpus}.{os.getpid()}"  # others may read the one that is there
+    fresh.write_bytes(made.stdout)
+    fresh.replace(tree)
     return tree
 
 

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: machines that are bounded in time, disks that are copies, and a log of each console in build/logs."""
+"""Fixtures: machines that are bounded in time, disks that are copies, and a log of each console in build/logs.
+
+Tests may run beside each other (pytest-xdist): each has files of its own, and what they all need is made once.
+"""
+import fcntl
+import os
 import re
 import shutil
 import subprocess
 
 import pytest
 
-from machine import BUILD, Machine, fsck
+from machine import BUILD, Machine, fsck, make
 
 
 @pytest.fixture(scope="session")
 def golden_disk():
-    """dom0's disk as `make disk` makes it; never written by a test."""
-    image = BUILD / "test-dom0.img"
-    image.unlink(missing_ok=True)
-    subprocess.run(["make", "-s", "disk", f"DISK={image}"], check=True, cwd=BUILD.parent)
+    """dom0's disk as `make disk` makes it; never written by a test. The first process of a run makes it."""
+    image, made_by = BUILD / "test-dom0.img", BUILD / "test-dom0.run"
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    with open(BUILD / "test-dom0.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made_by.exists() or made_by.read_text(encoding="ascii") != run:
+            image.unlink(missing_ok=True)
+            make("disk", f"DISK={image}")
+            made_by.write_text(run, encoding="ascii")
     return image
 
 
@@ -68,6 +78,14 @@ def machine(request, golden_disk, tmp_path_factory):
             assert m.poweroff() == 0
     assert fsck(image) == []
     shutil.rmtree(image.parent, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that share a machine stay together; all others may go to any process (--dist loadgroup)."""
+    for item in items:
+        if "machine" in item.fixturenames:
+            cpus = item.callspec.params.get("machine", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}{cpus}"))
 
 
 def pytest_generate_tests(metafunc):

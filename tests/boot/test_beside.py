@@ -15,4 +15,4 @@ def test_minute(golden_disk, disk):
     need_packages(golden_disk, "pvgrub")
     (BUILD / "logs").mkdir(exist_ok=True, parents=True)
     with open(BUILD / "logs" / "test_beside.log", "w", encoding="utf-8", buffering=1) as log:
-        assert beside(1, disk, log, 0, 8) == 2
+        assert beside(1, disk, log, 0, 4) == 2

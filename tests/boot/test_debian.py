@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A whole Debian 12, unmodified, booted by PV-GRUB from its own disk; its programs, and a container in it. `make test-debian`."""
 import re
-import subprocess
 
 import pytest
 
 from audit import figures
 from conftest import copy_sparse
 from linux import COMPLAINTS, put_text
-from machine import BUILD, clean, debugfs, fsck
+from machine import BUILD, clean, debugfs, fsck, make
 from test_pvgrub import audited, menu
 
 pytestmark = pytest.mark.debian
@@ -57,8 +56,7 @@ def debian_disk():
     """Domain 0's disk with Debian on it, or a loud skip with the reason."""
     image = BUILD / "test-debian.img"
     image.unlink(missing_ok=True)
-    made = subprocess.run(["make", "-s", "disk", "DEBIAN=1", f"DISK={image}"], capture_output=True, text=True, check=False,
-                          cwd=BUILD.parent)
+    made = make("disk", "DEBIAN=1", f"DISK={image}", capture_output=True, text=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"no Debian: {(made.stdout.splitlines() or made.stderr.splitlines() or ['?'])[-1]}")
     return image

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import powercut
-from machine import BUILD, ROOT, fsck
+from machine import BUILD, fsck, make
 
 DISKS = {"p.img": 11, "p.qcow2": 12, "p.vmdk": 13}
 
@@ -48,7 +48,7 @@ def record(boot, disk, log, rounds):
 
 
 def cuts(boot, golden_disk, tmp_path, rounds, count):
-    subprocess.run(["make", "-s", "build/imgtool"], check=True, cwd=ROOT)
+    make("build/imgtool")
     disk, medium, log = (tmp_path / n for n in ("dom0.img", "medium.img", "log"))
     subprocess.run(["cp", "--sparse=always", str(golden_disk), str(disk)], check=True)
     fill_with_junk(disk, tmp_path)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from audit import figures
-from machine import BUILD
+from machine import BUILD, make
 from test_pagetables import counters
 
 WAYS = ["hypercall", "store", "xchg", "cmpxchg", "lockand", "bts", "other"]
@@ -119,7 +119,7 @@ def test_shell_in_the_smallest_pool(machine):
 
 def test_fork_benchmark_in_the_smallest_pool(boot, disk):
     """A kernel that shares no code with the others, as a guest."""
-    subprocess.run(["make", "-s", "build/bench/pvbench.elf"], check=True, cwd=BUILD.parent)
+    make("build/bench/pvbench.elf")
     subprocess.run(["debugfs", "-w", "-R", f"write {BUILD / 'bench/pvbench.elf'} boot/pvbench.elf", str(disk)],
                    check=True, capture_output=True)
     with boot(disk=disk, cpus=1) as m:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Any kernel with Xen's PV interface may be the first domain: the benchmark guest, which shares no code with the others."""
 import pathlib
-import subprocess
 import sys
 
 import pytest
 
-from machine import BUILD, clean
+from machine import clean, make
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import benchlib  # noqa: E402
@@ -14,7 +13,7 @@ import benchlib  # noqa: E402
 
 @pytest.fixture(scope="module")
 def guest():
-    subprocess.run(["make", "-s", str(benchlib.GUEST.relative_to(benchlib.ROOT))], check=True, cwd=benchlib.ROOT)
+    make(str(benchlib.GUEST.relative_to(benchlib.ROOT)))
     return benchlib.GUEST
 
 

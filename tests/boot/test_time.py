@@ -62,11 +62,14 @@ def start_hogs(m, count):
     m.run("unpause " + " ".join(names))
 
 
+CPUS = pytest.mark.parametrize("cpus", [1, pytest.param(2, marks=pytest.mark.alone)])
+
+
 def clock(cpus):
     return benchlib.ICOUNT if cpus == 1 else ()
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
+@CPUS
 def test_timers(boot, disk, cpus):
     with boot(disk=disk, cpus=cpus, extra=clock(cpus)) as m:
         m.wait_prompt(120)
@@ -85,7 +88,7 @@ def test_timers(boot, disk, cpus):
         assert m.poweroff() == 0
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
+@CPUS
 def test_run_states(boot, disk, cpus):
     """Beside hogs: how long the vCPU was kept waiting, by jumps of its clock, by its run states, by the trace, and by `vcpu-list`."""
     with boot(disk=disk, cpus=cpus, extra=clock(cpus)) as m:
