@@ -120,47 +120,66 @@ static void count_inodes(struct ext2 *fs, uint32_t group, int change, bool dir)
     group_changed(fs, group);
 }
 
+/* A group's blocks: those that have an owner, and those that have none but cannot be had yet. */
+struct taken {
+    const uint8_t *map;
+    const uint8_t *held; /* or NULL */
+    uint32_t limit;
+};
+
+static uint8_t taken_byte(const struct taken *t, uint32_t byte)
+{
+    return t->held ? t->map[byte] | t->held[byte] : t->map[byte];
+}
+
+static bool is_taken(const struct taken *t, uint32_t bit)
+{
+    return taken_byte(t, bit / 8) >> (bit % 8) & 1;
+}
+
 /*
  * A free bit at or after start: start itself, else the begin of eight free ones, so that files grow
- * in one piece, else any. Returns limit if there is none.
+ * in one piece, else any. Returns the limit if there is none.
  */
-static uint32_t find_free(const uint8_t *map, uint32_t start, uint32_t limit)
+static uint32_t find_free(const struct taken *t, uint32_t start)
 {
-    if (start < limit && !bit_get(map, start))
+    if (start < t->limit && !is_taken(t, start))
         return start;
-    for (uint32_t byte = (start + 7) / 8; (byte + 1) * 8 <= limit; byte++) {
-        if (map[byte] == 0)
+    for (uint32_t byte = (start + 7) / 8; (byte + 1) * 8 <= t->limit; byte++) {
+        if (taken_byte(t, byte) == 0)
             return byte * 8;
     }
-    for (uint32_t bit = start; bit < limit; bit++) {
-        if (!bit_get(map, bit))
+    for (uint32_t bit = start; bit < t->limit; bit++) {
+        if (bit % 8 == 0 && taken_byte(t, bit / 8) == 0xff)
+            bit += 7;
+        else if (!is_taken(t, bit))
             return bit;
     }
-    return limit;
+    return t->limit;
 }
 
 /* 0 with *count == 0: this group has none, whatever its counter says. */
 static int alloc_in_group(struct ext2 *fs, uint32_t group, uint32_t start, uint32_t want,
                           uint32_t *first, uint32_t *count)
 {
-    uint32_t limit = group_blocks(fs, group), bit, n = 0;
+    struct taken taken = {.held = ext2_journal_held(fs, group), .limit = group_blocks(fs, group)};
     struct ext2_buf *map;
+    uint32_t bit, n = 0;
     int rc = ext2_buf_get(fs, fs->groups[group].block_bitmap, &map);
 
     *count = 0;
     if (rc < 0)
         return rc;
-    bit = find_free(map->data, start, limit);
-    if (bit == limit && start > 0)
-        bit = find_free(map->data, 0, limit);
-    while (n < want && bit + n < limit && !bit_get(map->data, bit + n))
+    taken.map = map->data;
+    bit = find_free(&taken, start);
+    if (bit == taken.limit && start > 0)
+        bit = find_free(&taken, 0);
+    while (n < want && bit + n < taken.limit && !is_taken(&taken, bit + n))
         n++;
     *first = ext2_group_start(fs, group) + bit;
     if (n > 0 && !ext2_block_ok(fs, *first, n))
         rc = ext2_corrupt(fs, "the block bitmap of group %u calls its tables free", group);
-    else if (n > 0)
-        rc = ext2_journal_reuse(fs, *first, n);
-    if (n > 0 && rc == 0) {
+    else if (n > 0) {
         for (uint32_t i = 0; i < n; i++)
             bit_set(map->data, bit + i);
         count_blocks(fs, group, -(int32_t)n);
@@ -171,8 +190,8 @@ static int alloc_in_group(struct ext2 *fs, uint32_t group, uint32_t start, uint3
     return rc;
 }
 
-int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
-                      uint32_t *count)
+static int alloc_anywhere(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+                          uint32_t *count)
 {
     uint32_t group;
 
@@ -197,6 +216,19 @@ int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *f
     return -XEN_ENOSPC;
 }
 
+int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+                      uint32_t *count)
+{
+    int rc = fs->journal.held_vague ? ext2_journal_commit(fs) : 0;
+
+    if (rc == 0)
+        rc = alloc_anywhere(fs, goal, want, first, count);
+    if (rc != -XEN_ENOSPC || !fs->journal.holds)
+        return rc;
+    rc = ext2_journal_commit(fs); /* what is free only then */
+    return rc ? rc : alloc_anywhere(fs, goal, want, first, count);
+}
+
 /* The part of a range that lies in one group. */
 static int free_in_group(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t count)
 {
@@ -213,6 +245,7 @@ static int free_in_group(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t
     if (n > 0) {
         map->dirty = true;
         count_blocks(fs, group, (int32_t)n);
+        ext2_journal_freed(fs, group, bit, n);
     }
     ext2_buf_put(map);
     if (n < count)
@@ -223,13 +256,10 @@ static int free_in_group(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t
 
 int ext2_free_blocks(struct ext2 *fs, uint32_t first, uint32_t count)
 {
-    int rc;
+    int rc = 0;
 
     if (!ext2_block_ok(fs, first, count))
         return ext2_corrupt(fs, "a file owns block %u, which no file can", first);
-    rc = ext2_journal_freed(fs, first, count);
-    if (rc < 0)
-        return rc;
     ext2_buf_forget(fs, first, count);
     while (count > 0) {
         uint32_t group = group_of(fs, first);

@@ -35,13 +35,6 @@ struct ext2_inode {
     struct ext2_inode_disk d;
 };
 
-/* Blocks given back by the running transaction, in runs. */
-#define EXT2_FREED_RUNS 64u
-struct ext2_run {
-    uint32_t first;
-    uint32_t count;
-};
-
 /* See ext2_journal.c. A place is a block's number within the journal. */
 struct ext2_journal {
     uint32_t *blocks; /* of the disk, by place; NULL: there is no journal */
@@ -54,8 +47,10 @@ struct ext2_journal {
     uint32_t *logged;      /* the blocks in it */
     uint32_t logged_count; /* at most length */
     uint8_t *block;        /* to make one in */
-    struct ext2_run freed[EXT2_FREED_RUNS];
-    uint32_t freed_count;
+    /* By group: a bitmap of the blocks that the running transaction has given back, or NULL. */
+    uint8_t **held;
+    bool holds;      /* there is such a block */
+    bool held_vague; /* and not all are noted, for want of memory */
     struct ext2_journal_super super;
 };
 
@@ -156,10 +151,14 @@ int ext2_journal_mark(struct ext2 *fs, uint32_t start);
 int ext2_journal_commit(struct ext2 *fs);
 /* Empties the log on disk, once all of it is in its places for good. */
 int ext2_journal_checkpoint(struct ext2 *fs);
-/* Blocks are given back: nobody gets them before the transaction that did it is durable. */
-int ext2_journal_freed(struct ext2 *fs, uint32_t first, uint32_t count);
-/* Before blocks are used: commits if the running transaction gave one of them back. */
-int ext2_journal_reuse(struct ext2 *fs, uint32_t first, uint32_t count);
+/* Blocks of a group are given back: nobody gets them before the transaction that did it is durable.
+ */
+void ext2_journal_freed(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t count);
+/* The blocks of a group that nobody gets yet, as a bitmap; NULL: none. */
+static inline const uint8_t *ext2_journal_held(const struct ext2 *fs, uint32_t group)
+{
+    return fs->journal.held ? fs->journal.held[group] : NULL;
+}
 
 /* ext2_replay.c */
 /*

@@ -17,12 +17,14 @@
  * for good, and the mark that the log is empty. Two rules for blocks that are given back:
  *
  * - Nobody gets one before the transaction that gave it back is durable: until then the disk's
- *   metadata may say that it is its old owner's, and data is not journaled.
+ *   metadata may say that it is its old owner's, and data is not journaled. Who finds no other
+ *   block commits first.
  * - A block that stands in the log would be overwritten by a replay, so when one is given back the
  *   next commit ends with a checkpoint. The format has revoke records for this; none are written.
  */
 #include "dom0/fs/ext2_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <xen/errno.h>
 
@@ -216,6 +218,18 @@ static int write_home(struct ext2 *fs)
     return rc;
 }
 
+/* What the running transaction has given back is free from now on. */
+static void release_held(struct ext2 *fs)
+{
+    struct ext2_journal *j = &fs->journal;
+
+    for (uint32_t g = 0; j->holds && g < fs->group_count; g++) {
+        free(j->held[g]);
+        j->held[g] = NULL;
+    }
+    j->holds = j->held_vague = false;
+}
+
 int ext2_journal_commit(struct ext2 *fs)
 {
     struct ext2_journal *j = &fs->journal;
@@ -244,46 +258,38 @@ int ext2_journal_commit(struct ext2 *fs)
         return rc;
     j->head = place + 1;
     j->sequence++;
-    j->freed_count = 0;
     rc = write_home(fs);
-    return rc == 0 && j->stale ? ext2_journal_checkpoint(fs) : rc;
+    if (rc == 0 && j->stale)
+        rc = ext2_journal_checkpoint(fs);
+    if (!j->stale)
+        release_held(fs);
+    return rc;
 }
 
-static bool overlap(uint32_t a, uint32_t a_len, uint32_t b, uint32_t b_len)
+/* A copy of one of these blocks stands in the log. */
+static bool is_logged(const struct ext2_journal *j, uint32_t first, uint32_t count)
 {
-    return a < b ? b - a < a_len : a - b < b_len;
+    for (uint32_t i = 0; i < j->logged_count; i++) {
+        if (j->logged[i] - first < count)
+            return true;
+    }
+    return false;
 }
 
-int ext2_journal_freed(struct ext2 *fs, uint32_t first, uint32_t count)
+void ext2_journal_freed(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t count)
 {
     struct ext2_journal *j = &fs->journal;
-    struct ext2_run *last;
 
     if (!ext2_has_journal(fs))
-        return 0;
-    if (j->freed_count == EXT2_FREED_RUNS) {
-        int rc = ext2_journal_commit(fs);
-
-        if (rc < 0)
-            return rc;
+        return;
+    j->holds = true;
+    j->stale = j->stale || is_logged(j, ext2_group_start(fs, group) + bit, count);
+    if (!j->held[group])
+        j->held[group] = calloc(1, fs->block_size);
+    if (!j->held[group]) {
+        j->held_vague = true;
+        return;
     }
-    for (uint32_t i = 0; !j->stale && i < j->logged_count; i++)
-        j->stale = overlap(j->logged[i], 1, first, count);
-    last = j->freed_count ? &j->freed[j->freed_count - 1] : NULL;
-    if (last && last->first + last->count == first)
-        last->count += count;
-    else
-        j->freed[j->freed_count++] = (struct ext2_run){first, count};
-    return 0;
-}
-
-int ext2_journal_reuse(struct ext2 *fs, uint32_t first, uint32_t count)
-{
-    struct ext2_journal *j = &fs->journal;
-
-    for (uint32_t i = 0; i < j->freed_count; i++) {
-        if (overlap(j->freed[i].first, j->freed[i].count, first, count))
-            return ext2_journal_commit(fs);
-    }
-    return 0;
+    for (; count > 0; bit++, count--)
+        j->held[group][bit / 8] |= (uint8_t)(1u << (bit % 8));
 }

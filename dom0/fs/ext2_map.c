@@ -82,6 +82,18 @@ static int walk(struct ext2_inode *ip, uint32_t fblock, struct way *way, uint32_
     return 0;
 }
 
+/* File blocks from there on that share a missing way: those below its first missing pointer. */
+static uint32_t hole_left(const struct ext2 *fs, const struct way *way)
+{
+    uint32_t all = 1, before = 0; /* 2^30 at most */
+
+    for (int level = way->depth + 1; level <= way->levels; level++) {
+        all <<= fs->ptr_shift;
+        before = before << fs->ptr_shift | way->index[level];
+    }
+    return all - before;
+}
+
 static uint32_t slot_limit(const struct ext2 *fs, const struct way *way)
 {
     return way->levels == 0 ? EXT2_DIRECT : 1u << fs->ptr_shift;
@@ -104,7 +116,9 @@ int ext2_bmap(struct ext2_inode *ip, uint32_t fblock, uint32_t want, uint32_t *b
     if (limit - from > want)
         limit = from + want;
     if (way.depth < way.levels) {
-        n = limit - from; /* no pointers at all: a hole to the end of that block of them */
+        n = hole_left(ip->fs, &way);
+        if (n > want)
+            n = want;
     } else {
         *block = slots[from];
         while (from + n < limit && slots[from + n] == (*block ? *block + n : 0))
@@ -255,6 +269,8 @@ int ext2_bmap_alloc(struct ext2_inode *ip, uint32_t fblock, uint32_t want, const
     rc = walk(ip, fblock, &way, &slots, &buf);
     if (rc < 0)
         return rc;
+    if (want > slot_limit(fs, &way) - way.index[way.levels])
+        want = slot_limit(fs, &way) - way.index[way.levels];
     rc = take(fs, goal, way.levels - way.depth, want, &ext);
     if (rc == 0) {
         rc = data ? ext2_disk_write(fs, ext.first, ext.count, data)
@@ -340,7 +356,8 @@ int ext2_punch(struct ext2_inode *ip, uint32_t fblock, uint32_t count)
             rc = walk(ip, fblock, &way, &slots, &buf);
         if (rc < 0)
             break;
-        n = slot_limit(fs, &way) - way.index[way.levels];
+        n = way.depth == way.levels ? slot_limit(fs, &way) - way.index[way.levels]
+                                    : hole_left(fs, &way);
         if (n > count)
             n = count;
         if (way.depth == way.levels)

@@ -354,8 +354,8 @@ int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
         return -XEN_EINVAL;
     fblock = (uint32_t)(offset / size);
     want = (in + len + size - 1) / size;
-    if (want > VFS_MAP_BLOCKS)
-        want = VFS_MAP_BLOCKS;
+    if (want > (alloc ? VFS_MAP_BLOCKS : UINT32_MAX))
+        want = alloc ? VFS_MAP_BLOCKS : UINT32_MAX;
     rc = vfs_enter();
     if (rc < 0)
         return rc;

@@ -89,7 +89,8 @@ struct memdev {
     struct blkdev dev;
     uint8_t *data;
     /* tests' means */
-    uint64_t writes;      /* done so far */
+    uint64_t writes; /* done so far */
+    uint64_t flushes;
     uint64_t fail_writes; /* writes from this one on fail; 0: none */
     uint64_t cut_writes;  /* before this one the power goes: snapshot is what the disk has */
     uint8_t *snapshot;
@@ -140,7 +141,9 @@ static int memdev_write(struct blkdev *dev, uint64_t sector, const void *buf, ui
 
 static int memdev_flush(struct blkdev *dev)
 {
-    (void)dev;
+    struct memdev *m = dev->priv;
+
+    m->flushes++;
     return 0;
 }
 
