@@ -35,18 +35,6 @@ static int copy_buffer(struct image *to, uint64_t offset, const uint8_t *bytes, 
     return 0;
 }
 
-/* A file's hole is zeros: there may be terabytes of them. */
-static void find_hole(struct image_extent *e)
-{
-    uint64_t hole = e->kind == IMAGE_DATA ? imgfile_hole(e->file, e->offset, e->len) : 0;
-
-    hole &= ~(uint64_t)(IMAGE_SECTOR - 1);
-    if (hole) {
-        e->kind = IMAGE_ZERO;
-        e->len = hole;
-    }
-}
-
 int image_copy(struct image *from, struct image *to, bool own)
 {
     uint8_t *buffer = image_buffer(from);
@@ -61,7 +49,7 @@ int image_copy(struct image *from, struct image *to, bool own)
 
         if (rc < 0)
             return rc;
-        find_hole(&e);
+        image_find_hole(&e);
         skip = (int)e.kind == IMAGE_BELOW || (e.kind == IMAGE_ZERO && !own);
         if (!skip && e.len > IMAGE_BUFFER)
             e.len = IMAGE_BUFFER;

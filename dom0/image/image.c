@@ -348,6 +348,21 @@ int image_map_write(struct image *im, uint64_t offset, uint64_t len, struct imag
     return im->driver->map_write(im, offset, len, e);
 }
 
+/* What begins there and is of one kind, at most DISCARD_STEP bytes of what takes space. */
+static int discard_some(struct image *im, uint64_t offset, struct image_extent *e)
+{
+    int rc;
+
+    image_find_hole(e);
+    if (e->kind != IMAGE_DATA)
+        return 0;
+    if (e->len > DISCARD_STEP)
+        e->len = DISCARD_STEP;
+    /* Mapped for writing: nothing to allocate, but the image may have to note a change. */
+    rc = im->driver->map_write(im, offset, e->len, e);
+    return rc == 0 && e->kind == IMAGE_DATA ? imgfile_punch(e->file, e->offset, e->len) : rc;
+}
+
 /*
  * What the image holds itself becomes a hole of its file; its tables stay as they are, so there is
  * no order of writing to keep, and the next write there allocates nothing but blocks of that file.
@@ -363,12 +378,9 @@ int image_discard(struct image *im, uint64_t offset, uint64_t len)
     while (rc == 0 && len > 0) {
         struct image_extent e;
 
-        rc = image_map_own(im, offset, len < DISCARD_STEP ? len : DISCARD_STEP, &e);
-        /* Mapped for writing: nothing to allocate, but the image may have to note a change. */
-        if (rc == 0 && e.kind == IMAGE_DATA)
-            rc = im->driver->map_write(im, offset, e.len, &e);
-        if (rc == 0 && e.kind == IMAGE_DATA)
-            rc = imgfile_punch(e.file, e.offset, e.len);
+        rc = image_map_own(im, offset, len, &e);
+        if (rc == 0)
+            rc = discard_some(im, offset, &e);
         if (rc == 0) {
             offset += e.len;
             len -= e.len;
@@ -376,6 +388,17 @@ int image_discard(struct image *im, uint64_t offset, uint64_t len)
         im->env->yield();
     }
     return rc;
+}
+
+void image_find_hole(struct image_extent *e)
+{
+    uint64_t hole = e->kind == IMAGE_DATA ? imgfile_hole(e->file, e->offset, e->len) : 0;
+
+    hole &= ~(uint64_t)(IMAGE_SECTOR - 1);
+    if (hole) {
+        e->kind = IMAGE_ZERO;
+        e->len = hole;
+    }
 }
 
 /* --- content --- */

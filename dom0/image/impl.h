@@ -76,6 +76,10 @@ int image_base_path(const char *child, const char *name, char path[IMAGE_PATH_MA
 /* image_map() in this image alone, inside the disk. */
 int image_map_own(struct image *im, uint64_t offset, uint64_t len, struct image_extent *e);
 
+/* A file's hole at the begin of an extent makes it one of zeros, as long as the hole: there may be
+ * terabytes of them. */
+void image_find_hole(struct image_extent *e);
+
 /*
  * What the disk shows at `offset` (whole sectors) goes to the file at `at`. `fresh`: zeros are
  * there already and are not written.

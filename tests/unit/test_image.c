@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <xen/errno.h>
@@ -252,6 +253,41 @@ static void test_failing_disk(void **state)
     host_forget_all();
 }
 
+static unsigned steps;
+
+static void count_step(void)
+{
+    steps++;
+}
+
+/* A guest that discards a disk of 1 TiB, as mkfs does, costs what is there, not what could be. */
+static void test_discard_passes_over_holes(void **state)
+{
+    struct image_params p = {.format = IMAGE_RAW, .size = 1ull << 40};
+    struct image_env env = host_env;
+    char path[] = "/tmp/penumbra-image.XXXXXX", got[4096];
+    struct image *im;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(path);
+    env.yield = count_step;
+    assert_int_equal(image_create(&env, path, &p, why), 0);
+    assert_int_equal(image_open(&env, path, IMAGE_RAW, IMAGE_WRITE, &im, why), 0);
+    memset(got, 'x', sizeof got);
+    assert_int_equal(image_write(im, p.size - sizeof got, got, sizeof got), 0);
+    steps = 0;
+    assert_int_equal(image_discard(im, 0, p.size), 0);
+    assert_in_range(steps, 1, 10);
+    assert_int_equal(image_read(im, p.size - sizeof got, got, sizeof got), 0);
+    for (unsigned i = 0; i < sizeof got; i++)
+        assert_int_equal(got[i], 0);
+    image_close(im);
+    unlink(path);
+}
+
 static void test_create_refuses(void **state)
 {
     struct image_params p = {.format = IMAGE_QCOW2, .size = 1000};
@@ -279,7 +315,7 @@ int main(void)
         cmocka_unit_test(test_formats),        cmocka_unit_test(test_base_path),
         cmocka_unit_test(test_descriptor),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_maps),           cmocka_unit_test(test_failing_disk),
-        cmocka_unit_test(test_create_refuses),
+        cmocka_unit_test(test_create_refuses), cmocka_unit_test(test_discard_passes_over_holes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
