@@ -69,6 +69,7 @@ struct vbd_io {
     uint64_t id;
     uint8_t operation;
     int status;    /* 0 or the first error */
+    bool told;     /* the log has it */
     unsigned left; /* and one while parts are being made */
     unsigned npages;
     struct vbd_page pages[];

@@ -204,6 +204,7 @@ static struct vbd_io *make_io(struct vbd_ring *r, const struct blkreq *req)
         vbd_complain(v, "%s at byte %llu: %s", write ? "write" : "read",
                      (unsigned long long)req->offset, vfs_strerror(error));
         io->status = error;
+        io->told = true;
     }
     return io;
 }
@@ -335,7 +336,7 @@ void vbdio_finish_all(struct vbd *v)
         struct vbd_io *io = v->done;
 
         v->done = io->next;
-        if (io->status) {
+        if (io->status && !io->told) {
             vbd_complain(v, "a request failed: %s", vfs_strerror(io->status));
         }
         /* The guest may use its pages again the moment that it sees the response. */

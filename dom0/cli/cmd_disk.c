@@ -139,7 +139,7 @@ static int refuse_size(const char *command, const char *word)
 {
     return cli_refuse(command, -XEN_EINVAL,
                       "bad size '%.32s': write bytes in whole sectors of 512, or a number with "
-                      "K, M or G behind it, like 64M",
+                      "K, M, G or T behind it, like 64M",
                       word);
 }
 

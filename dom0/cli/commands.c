@@ -73,7 +73,7 @@ const struct command commands[] = {
      "  The new one's format is by its name's end; --format is that of IMAGE.\n", cmd_disk_convert,
      COMPLETE_FILE},
     {"disk-create", "NAME [SIZE] [--base IMAGE]", "make a virtual disk " CLI_DISKS "/NAME",
-     "  SIZE is in bytes, or has K, M or G behind it: 64M. It takes space as it is written to.\n"
+     "  SIZE is in bytes, or has K, M, G or T behind it: 64M. It takes space as it is written to.\n"
      "  The format is by the name's end: .qcow2, .vmdk, others are raw.\n"
      "  -b, --base IMAGE     a child of it: holds what differs from it\n"
      "  -F, --base-format F  the format of IMAGE, if its name does not say it\n"
