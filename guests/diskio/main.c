@@ -6,8 +6,9 @@
  * announces in the header that it begins to write, writes its own, flushes, reads it back, and only
  * then counts itself. After a power cut in between, each sector must have one of the two patterns.
  * Prints diskio: boot N, verified M MiB and powers off; stay=1 on the command line keeps it
- * running, disk=NAME takes another than the first disk. plug=1 does none of that, but uses whatever
- * disks come and go. bench=N: N requests that somebody counts (bench.h).
+ * running, disk=NAME takes another than the first disk. at=N: the disk begins N MiB behind its
+ * begin. patient=1: what cannot be written is tried again until it can. plug=1 does none of that,
+ * but uses whatever disks come and go. bench=N: N requests that somebody counts (bench.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #define CHUNK_SECTORS  512 /* 256 KiB: several requests in flight */
 #define MIB_SECTORS    2048
 #define ERRORS_SHOWN   5
+#define RETRY_NS       200000000
 
 struct header {
     char magic[8];
@@ -39,12 +41,31 @@ struct header {
 
 static struct blkfront *disk;
 static unsigned char *buf;
+static uint64_t base; /* sectors */
+static bool patient;
+
+/* True: it is to be tried again. */
+static bool wait_for_room(bool *told)
+{
+    if (patient && !*told) {
+        printf("diskio: cannot write, waiting\n");
+        *told = true;
+    }
+    if (patient) {
+        thread_sleep_ns(RETRY_NS);
+    }
+    return patient;
+}
 
 static bool transfer(bool write, uint64_t sector, uint32_t count)
 {
-    int rc =
-        write ? blkfront_write(disk, sector, buf, count) : blkfront_read(disk, sector, buf, count);
+    bool told = false;
+    int rc;
 
+    do {
+        rc = write ? blkfront_write(disk, base + sector, buf, count)
+                   : blkfront_read(disk, base + sector, buf, count);
+    } while (rc && write && wait_for_room(&told));
     if (rc) {
         printf("diskio: ERROR %d %s %u sectors at %lu\n", rc, write ? "writing" : "reading", count,
                sector);
@@ -104,8 +125,12 @@ static bool fill(uint64_t seed, uint64_t sectors)
 
 static bool flush(void)
 {
-    int rc = blkfront_flush(disk);
+    bool told = false;
+    int rc;
 
+    do {
+        rc = blkfront_flush(disk);
+    } while (rc && wait_for_room(&told));
     if (rc) {
         printf("diskio: ERROR %d flushing\n", rc);
     }
@@ -123,9 +148,9 @@ static bool read_header(struct header *header)
         printf("diskio: a new disk\n");
         *header = (struct header){.boots = 0};
         memcpy(header->magic, MAGIC, sizeof(header->magic));
-    } else if (header->sectors > blkfront_sectors(disk)) {
+    } else if (header->sectors > blkfront_sectors(disk) - base) {
         printf("diskio: ERROR the disk has shrunk from %lu to %lu sectors\n", header->sectors,
-               blkfront_sectors(disk));
+               blkfront_sectors(disk) - base);
         return false;
     }
     return true;
@@ -145,10 +170,13 @@ static bool run(void)
     struct header header;
     uint64_t verified;
 
-    if (sectors < MIB_SECTORS) {
+    patient = start_option_u64("patient", 0);
+    base = start_option_u64("at", 0) * MIB_SECTORS;
+    if (base > sectors || sectors - base < MIB_SECTORS) {
         printf("diskio: ERROR the disk has %lu sectors, less than 1 MiB\n", sectors);
         return false;
     }
+    sectors -= base;
     if (blkfront_readonly(disk)) {
         printf("diskio: ERROR the disk is read-only; attach it with w\n");
         return false;
