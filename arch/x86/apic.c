@@ -52,6 +52,7 @@
 static volatile uint32_t *registers; /* NULL: x2APIC mode */
 static bool deadline_mode;
 static uint64_t ticks_per_ns; /* of the APIC's timer, 32.32 */
+static uint64_t longest_ns;   /* what its counter, of 32 bits, has room for */
 
 static struct {
     void (*fn)(void *);
@@ -158,6 +159,7 @@ void apic_timer_set_rate(uint64_t ticks, uint64_t ns)
     ticks_per_ns = x86_mul_div(ticks, 1UL << 32, ns);
     if (!ticks_per_ns)
         panic("the local APIC's timer does not count");
+    longest_ns = (0xfffffffeUL << 32) / ticks_per_ns;
 }
 
 bool apic_timer_needs_rate(void)
@@ -167,7 +169,7 @@ bool apic_timer_needs_rate(void)
 
 void arch_timer_program(uint64_t deadline_ns)
 {
-    uint64_t now, ticks = 0;
+    uint64_t now, ns, ticks = 0;
 
     if (this_pcpu()->timer_deadline == deadline_ns)
         return;
@@ -178,12 +180,11 @@ void arch_timer_program(uint64_t deadline_ns)
         return;
     }
     if (deadline_ns != ~0UL) {
-        unsigned __int128 wide;
-
         now = arch_time_ns();
-        wide = (unsigned __int128)(deadline_ns > now ? deadline_ns - now : 0) * ticks_per_ns >> 32;
-        /* The counter has 32 bits: a far deadline is reached in steps, see timer_fired(). */
-        ticks = wide < 0xffffffff ? (uint64_t)wide + 1 : 0xffffffff;
+        ns = deadline_ns > now ? deadline_ns - now : 0;
+        if (ns > longest_ns) /* a far deadline is reached in steps, see timer_fired() */
+            ns = longest_ns;
+        ticks = (uint64_t)((unsigned __int128)ns * ticks_per_ns >> 32) + 1;
     }
     reg_write(REG_TIMER_INIT, (uint32_t)ticks);
 }
@@ -203,12 +204,14 @@ static void timer_fired(void)
 
 void apic_interrupt(unsigned vector)
 {
+    if (vector == APIC_VECTOR_TIMER) { /* the most frequent one */
+        timer_fired();
+        reg_write(REG_EOI, 0);
+        return;
+    }
     if (vector == APIC_VECTOR_SPURIOUS || vector < APIC_VECTOR_DEVICE_FIRST)
         return; /* not acknowledged: no bit in service */
     switch (vector) {
-    case APIC_VECTOR_TIMER:
-        timer_fired();
-        break;
     case APIC_VECTOR_TLB:
         tlb_serve_requests();
         break;

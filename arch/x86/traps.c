@@ -189,7 +189,7 @@ void page_fault_dispatch(struct regs *r)
         x86_guest_exit();
 }
 
-static void guest_exception(struct vcpu *v, struct regs *r)
+static __attribute__((noinline)) void guest_exception(struct vcpu *v, struct regs *r)
 {
     switch (r->vector) {
     case VEC_GP:
@@ -218,30 +218,33 @@ static void guest_exception(struct vcpu *v, struct regs *r)
     x86_inject(v, (unsigned)r->vector, has_error_code(r->vector), (uint32_t)r->error);
 }
 
+static void came_from_us(struct regs *r)
+{
+    if (r->vector < 32)
+        own_exception(r);
+    else if (r->vector != VECTOR_NONE)
+        apic_interrupt((unsigned)r->vector);
+}
+
 /* From entry.S, on the main stack (or on an IST stack with VECTOR_NONE). */
 void trap_dispatch(struct regs *r);
 void trap_dispatch(struct regs *r)
 {
     struct pcpu *p = this_pcpu();
-    struct vcpu *v;
 
     x86_user_access_end();
     if (!x86_from_guest(r)) {
-        if (r->vector < 32)
-            own_exception(r);
-        else if (r->vector != VECTOR_NONE)
-            apic_interrupt((unsigned)r->vector);
+        came_from_us(r);
         return;
     }
-    v = p->current;
     p->access_retries = ACCESS_RETRIES;
     if (r->vector < 32)
-        guest_exception(v, r);
+        guest_exception(p->current, r);
     else if (r->vector != VECTOR_NONE)
         apic_interrupt((unsigned)r->vector);
     else
         return;
-    if (!x86_guest_exit_idle(p, v))
+    if (!x86_guest_exit_idle(p, p->current))
         x86_guest_exit();
 }
 

@@ -22,6 +22,12 @@
 struct tsc_scale tsc_scale;
 static uint64_t tsc_start;
 
+/* tsc_scale again, for ourselves: ns = ((ticks >> down) * factor) >> 32. */
+static struct {
+    uint64_t factor;
+    uint8_t down;
+} to_ns;
+
 /* What the counters said at one moment. */
 struct sample {
     uint64_t reference, tsc;
@@ -138,6 +144,8 @@ static void set_scale(uint64_t khz)
     tsc_scale.mul = (uint32_t)((top << 32) / bottom);
     tsc_scale.shift = (int8_t)shift;
     tsc_scale.khz = khz;
+    to_ns.down = (uint8_t)(shift < 0 ? -shift : 0);
+    to_ns.factor = (uint64_t)tsc_scale.mul << (shift < 0 ? 0 : shift); /* khz >= 1000: 42 bits */
     arch_ticks_per_us = khz / 1000;
 }
 
@@ -158,13 +166,7 @@ void tsc_init(void)
 /* As a guest computes it from vcpu_time_info, to the last bit. */
 uint64_t tsc_to_ns(uint64_t tsc)
 {
-    unsigned __int128 delta = tsc - tsc_start;
-
-    if (tsc_scale.shift >= 0)
-        delta <<= tsc_scale.shift;
-    else
-        delta >>= -tsc_scale.shift;
-    return (uint64_t)(delta * tsc_scale.mul >> 32);
+    return (uint64_t)((unsigned __int128)((tsc - tsc_start) >> to_ns.down) * to_ns.factor >> 32);
 }
 
 uint64_t tsc_of_ns(uint64_t ns)
