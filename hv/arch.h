@@ -69,10 +69,13 @@ void arch_vcpu_free(struct vcpu *v);
 /* From XEN_DOMCTL_setvcpucontext and VCPUOP_initialise: checks everything, then acts. */
 long arch_vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
-/* Called by the scheduler on the pCPU concerned: save everything of prev (NULL: was idle), load
- * next (NULL: idle). */
+/*
+ * Called by the scheduler on the pCPU concerned. Everything of prev is saved; then its tables are
+ * left, too, so that they may be freed: either for another vCPU's, or for none.
+ */
 void arch_vcpu_save(struct vcpu *prev);
-void arch_vcpu_load(struct vcpu *next);
+void arch_vcpu_leave(struct vcpu *prev);
+void arch_vcpu_load(struct vcpu *next, struct vcpu *from); /* from: to be left, NULL: none */
 /* The current vCPU's kernel root was replaced: load the new one. Its paging lock is held, so that
  * the one loaded until now is not used again before. False: there is none; the domain is to be
  * crashed.

@@ -56,12 +56,17 @@ static bool credit_has_work(const struct sched_queue *q, unsigned pcpu)
 
 /* ---- who takes part in accounts ---- */
 
+static uint64_t next_account(uint64_t now)
+{
+    return now - now % CREDIT_PERIOD_NS + CREDIT_PERIOD_NS;
+}
+
 static void activate(struct sched_queue *q, struct sched_entity *e, uint64_t now)
 {
     if (e->credit.active)
         return;
     if (!q->credit.active)
-        q->credit.account_due = now - now % CREDIT_PERIOD_NS + CREDIT_PERIOD_NS;
+        q->release_due = next_account(now);
     e->credit.active = true;
     e->credit.active_next = q->credit.active;
     q->credit.active = e;
@@ -79,6 +84,8 @@ static void credit_remove(struct sched_queue *q, struct sched_entity *e)
     *link = e->credit.active_next;
     e->credit.active = false;
     e->group->credit.active--;
+    if (!q->credit.active)
+        q->release_due = SCHED_NO_LIMIT;
 }
 
 /* ---- the account ---- */
@@ -177,9 +184,9 @@ static void credit_release(struct sched_queue *q, uint64_t now)
 {
     struct sched_entity *e, *next;
 
-    if (now < q->credit.account_due)
+    if (now < q->release_due)
         return;
-    q->credit.account_due = now - now % CREDIT_PERIOD_NS + CREDIT_PERIOD_NS;
+    q->release_due = next_account(now);
     for (e = q->credit.active; e; e = e->credit.active_next)
         if (e->state == SCHED_RUNNING)
             burn(q, e, now);
@@ -190,11 +197,6 @@ static void credit_release(struct sched_queue *q, uint64_t now)
         if (e->state == SCHED_ASLEEP && e->credit.credit == KEEPS)
             credit_remove(q, e);
     }
-}
-
-static uint64_t credit_release_time(const struct sched_queue *q)
-{
-    return q->credit.active ? q->credit.account_due : SCHED_NO_LIMIT;
 }
 
 /* ---- running ---- */
@@ -266,6 +268,5 @@ const struct sched_policy credit_policy = {
     .pick = credit_pick,
     .has_work = credit_has_work,
     .place = credit_place,
-    .release_time = credit_release_time,
     .release = credit_release,
 };

@@ -42,8 +42,7 @@ struct lottery_entity {
 
 struct credit {
     struct sched_list under, over; /* those with credit left wait in the first, served first */
-    struct sched_entity *active;   /* who takes part in the next account */
-    uint64_t account_due;          /* ns */
+    struct sched_entity *active;   /* who takes part in the next account, at release_due */
 };
 
 struct credit_group {

@@ -36,15 +36,6 @@ const struct sched_policy *policy_find_id(uint32_t id)
 
 /* ---- for policies ---- */
 
-void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_state state)
-{
-    uint32_t waiting = q->waiting + (state == SCHED_QUEUED) - (e->state == SCHED_QUEUED);
-
-    __atomic_store_n(&q->waiting, waiting, __ATOMIC_RELAXED);
-    /* Who waits for it to stop looks without the lock (sched_wait_off_pcpu()). */
-    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
-}
-
 int policy_idle_for(const struct sched_queue *q, const struct sched_entity *e)
 {
     uint64_t idle = q->idle & e->affinity;
@@ -107,7 +98,8 @@ struct sched_entity *policy_first(const struct sched_list *l, unsigned pcpu)
 
 void policy_queue_init(struct sched_queue *q, const struct sched_policy *policy)
 {
-    *q = (struct sched_queue){.policy = policy, .min_run_ns = policy->min_run_ns};
+    *q = (struct sched_queue){
+        .policy = policy, .min_run_ns = policy->min_run_ns, .release_due = SCHED_NO_LIMIT};
     if (policy->init)
         policy->init(q);
 }
@@ -182,35 +174,7 @@ void policy_sleep(struct sched_queue *q, struct sched_entity *e)
     policy_enter(q, e, SCHED_ASLEEP);
 }
 
-/* ---- running ---- */
-
-void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sched_stop how)
-{
-    struct sched_entity *e = q->pcpu[pcpu].running;
-
-    if (!e)
-        return;
-    q->policy->stop(q, pcpu, now, how);
-    q->pcpu[pcpu].running = NULL;
-    policy_enter(q, e, how == SCHED_STOP_SLEEP ? SCHED_ASLEEP : SCHED_QUEUED);
-}
-
-struct sched_entity *policy_pick(struct sched_queue *q, unsigned pcpu, uint64_t now)
-{
-    struct sched_slot *s = &q->pcpu[pcpu];
-    struct sched_entity *e = q->policy->pick(q, pcpu, now, &s->slice);
-
-    if (!e) {
-        q->idle |= 1UL << pcpu;
-        return NULL;
-    }
-    q->idle &= ~(1UL << pcpu);
-    s->running = e;
-    s->since = now;
-    policy_enter(q, e, SCHED_RUNNING);
-    e->pcpu = pcpu;
-    return e;
-}
+/* ---- placing ---- */
 
 int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t now, bool waking)
 {

@@ -57,10 +57,11 @@ struct sched_entity {
 
 struct sched_queue {
     const struct sched_policy *policy;
-    uint64_t online;     /* pCPUs that pick from this queue */
-    uint64_t idle;       /* of these, the ones that run nothing and were not told to pick since */
-    uint64_t min_run_ns; /* as policy->min_run_ns, unless a person set it */
-    uint32_t waiting;    /* entities in state SCHED_QUEUED; read without a lock as a hint */
+    uint64_t online;      /* pCPUs that pick from this queue */
+    uint64_t idle;        /* of these, the ones that run nothing and were not told to pick since */
+    uint64_t min_run_ns;  /* as policy->min_run_ns, unless a person set it */
+    uint64_t release_due; /* ns, for the policy to set: when release() shall be called next */
+    uint32_t waiting;     /* entities in state SCHED_QUEUED; read without a lock as a hint */
     struct sched_slot {
         struct sched_entity *running; /* NULL: idle */
         uint64_t since;               /* ns: chosen then */
@@ -120,9 +121,8 @@ struct sched_policy {
                  bool waking);
     /* Does e, which is queued, get a pCPU some time? Said in the log if not. (optional) */
     bool (*served)(const struct sched_queue *q, const struct sched_entity *e);
-    /* When release() must be called next to unpark entities or keep accounts; SCHED_NO_LIMIT:
-     * never. After it idle pCPUs must pick. (optional, both or none) */
-    uint64_t (*release_time)(const struct sched_queue *q);
+    /* Unparks entities or keeps accounts: called at q->release_due, if that is not SCHED_NO_LIMIT.
+     * After it all pCPUs pick. (optional) */
     void (*release)(struct sched_queue *q, uint64_t now);
 };
 
@@ -150,15 +150,62 @@ void policy_set_affinity(struct sched_queue *q, struct sched_entity *e, uint64_t
 void policy_set_cap(struct sched_queue *q, struct sched_group *g, uint32_t cap, uint64_t now);
 void policy_wake(struct sched_queue *q, struct sched_entity *e, uint64_t now);
 void policy_sleep(struct sched_queue *q, struct sched_entity *e); /* not a running one */
-void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sched_stop how);
-struct sched_entity *policy_pick(struct sched_queue *q, unsigned pcpu, uint64_t now);
 /* Which pCPU to tell; an idle one is not proposed again until it picked. -1: none. */
 int policy_place(struct sched_queue *q, const struct sched_entity *e, uint64_t now, bool waking);
 bool policy_served(const struct sched_queue *q, const struct sched_entity *e);
 void policy_release(struct sched_queue *q, uint64_t now);
 int policy_find_idle_with_work(struct sched_queue *q); /* below */
 
-/* Asked at every switch: */
+static inline void policy_enter_from(struct sched_queue *q, struct sched_entity *e,
+                                     enum sched_state before, enum sched_state state)
+{
+    uint32_t waiting = q->waiting + (state == SCHED_QUEUED) - (before == SCHED_QUEUED);
+
+    __atomic_store_n(&q->waiting, waiting, __ATOMIC_RELAXED);
+    /* Who waits for it to stop looks without the lock (sched_wait_off_pcpu()). */
+    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
+}
+/* The state changes and the number of those that wait with it. A policy's wake, stop and pick need
+ * not: it is done for them. */
+static inline void policy_enter(struct sched_queue *q, struct sched_entity *e,
+                                enum sched_state state)
+{
+    policy_enter_from(q, e, e->state, state);
+}
+
+/* Done and asked at every switch: */
+
+/* What the pCPU runs, if anything, stops. */
+static inline void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now,
+                               enum sched_stop how)
+{
+    struct sched_slot *s = &q->pcpu[pcpu];
+    struct sched_entity *e = s->running;
+
+    if (!e)
+        return;
+    q->policy->stop(q, pcpu, now, how);
+    s->running = NULL;
+    policy_enter_from(q, e, SCHED_RUNNING, how == SCHED_STOP_SLEEP ? SCHED_ASLEEP : SCHED_QUEUED);
+}
+/* What it runs from now on; NULL: it idles. */
+static inline struct sched_entity *policy_pick(struct sched_queue *q, unsigned pcpu, uint64_t now)
+{
+    struct sched_slot *s = &q->pcpu[pcpu];
+    struct sched_entity *e = q->policy->pick(q, pcpu, now, &s->slice);
+
+    if (!e) {
+        q->idle |= 1UL << pcpu;
+        s->slice = SCHED_NO_LIMIT;
+        return NULL;
+    }
+    q->idle &= ~(1UL << pcpu);
+    s->running = e;
+    s->since = now;
+    policy_enter_from(q, e, SCHED_QUEUED, SCHED_RUNNING);
+    e->pcpu = pcpu;
+    return e;
+}
 
 /* An idle pCPU that could run something that is queued and was not told yet; -1. */
 static inline int policy_idle_with_work(struct sched_queue *q)
@@ -173,11 +220,6 @@ static inline uint64_t policy_min_run_left(const struct sched_queue *q, unsigned
 
     return s->running && now < s->since + min ? s->since + min - now : 0;
 }
-/* When policy_release() is due; SCHED_NO_LIMIT: never. */
-static inline uint64_t policy_release_time(const struct sched_queue *q)
-{
-    return q->policy->release_time ? q->policy->release_time(q) : SCHED_NO_LIMIT;
-}
 
 /* Does anybody wait for a pCPU? Asked without the lock the answer is a hint. */
 static inline bool policy_somebody_waits(const struct sched_queue *q)
@@ -187,9 +229,6 @@ static inline bool policy_somebody_waits(const struct sched_queue *q)
 
 /* ---- for policies ---- */
 
-/* The state changes and the number of those that wait with it. wake, stop and pick need not: the
- * functions above do it for them. */
-void policy_enter(struct sched_queue *q, struct sched_entity *e, enum sched_state state);
 /* ns that the running one of the pCPU has run, if there is one; not so many that arithmetic on them
  * could overflow, whatever the clock did. */
 static inline uint64_t policy_ran(const struct sched_queue *q, unsigned pcpu, uint64_t now)

@@ -11,11 +11,12 @@
  *
  *     pCPU A (prev)                               pCPU B (the same vCPU is next)
  *     lock; prev is queued again; unlock
- *     arch_vcpu_save(prev)                        lock; picks it; unlock
+ *     arch_vcpu_save, leave(prev)                 lock; picks it; unlock
  *     on_pcpu = false (release)          --->     waits for on_pcpu == false (acquire)
  *     waits for its own next                      on_pcpu = true; arch_vcpu_load
  *
- * Each pCPU saves before it waits, so two that swap their vCPUs do not wait for each other.
+ * Each pCPU saves before it waits, so two that swap their vCPUs do not wait for each other. Who
+ * need not wait, because next is off its pCPU already, loads it at once and leaves prev by that.
  */
 #include "sched/sched.h"
 
@@ -83,14 +84,18 @@ static __attribute__((noinline)) void unlock_and_tell(struct sched_pcpu *c)
                  unserved.domain, unserved.vcpu);
 }
 
-void sched_unlock(void)
+/* On the pCPU of c. */
+static inline void unlock(struct sched_pcpu *c)
 {
-    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
-
     if (c->told || c->unserved.valid)
         unlock_and_tell(c);
     else
         spin_unlock(&lock);
+}
+
+void sched_unlock(void)
+{
+    unlock(&sched_pcpus[arch_pcpu_id()]);
 }
 
 /* ---- run states (lock held) ---- */
@@ -100,7 +105,7 @@ static bool runnable(const struct sched_vcpu *s)
     return s->up && !s->blocked && !s->pause_count;
 }
 
-static void enter_state(struct sched_vcpu *s, int state, uint64_t now)
+static inline void enter_state(struct sched_vcpu *s, int state, uint64_t now)
 {
     int before = s->run_state;
 
@@ -318,13 +323,13 @@ void sched_wait_off_pcpu(struct vcpu *v)
 /* When this pCPU must pick again (lock held). */
 static uint64_t quantum_end(const struct sched_slot *s)
 {
-    return s->running && s->slice != SCHED_NO_LIMIT ? s->since + s->slice : SCHED_NO_LIMIT;
+    return s->slice != SCHED_NO_LIMIT ? s->since + s->slice : SCHED_NO_LIMIT;
 }
 
 /* One timer for all pCPUs of a pool, so the lock is held. */
 static void set_release(struct sched_pool *p)
 {
-    uint64_t release = policy_release_time(&p->queue);
+    uint64_t release = p->queue.release_due;
 
     if (release != SCHED_NO_LIMIT &&
         (!timer_is_set(&p->release_timer) || p->release_timer.deadline != release))
@@ -357,76 +362,108 @@ static enum trace_stop why_stopped(const struct sched_vcpu *s, bool yielded, boo
     return quantum_over ? TRACE_STOP_quantum : TRACE_STOP_preempted;
 }
 
-static struct vcpu *choose(struct sched_pcpu *c, unsigned pcpu, uint64_t now)
+/* prev, which ran here, was displaced: it waits, is parked, or does not want to run. */
+static inline void displaced(struct vcpu *prev, unsigned pcpu, uint64_t now)
 {
-    struct vcpu *prev = c->current;
-    struct sched_entity *e = NULL;
-    enum sched_stop how = SCHED_STOP_SLEEP;
-    bool over = trace_wanted() && prev && now >= quantum_end(&c->joined->queue.pcpu[pcpu]);
+    struct sched_vcpu *s = &prev->sched;
 
-    if (prev && runnable(&prev->sched))
-        how = c->yielded ? SCHED_STOP_YIELD : SCHED_STOP_QUEUE;
-    c->yielded = false;
-    if (prev)
+    enter_state(s, s->entity.state == SCHED_ASLEEP ? state_off_pcpu(s) : RUNSTATE_runnable, now);
+    if (s->entity.state == SCHED_QUEUED &&
+        (s->entity.affinity & queue_of(prev)->online & ~(1UL << pcpu)))
+        sched_kick_for(prev, now, false); /* another pCPU may run it: this one has just looked */
+}
+
+/* Who runs here from now on becomes c->current (lock held). */
+static inline void choose(struct sched_pcpu *c, unsigned pcpu, uint64_t now)
+{
+    struct vcpu *prev = c->current, *next = NULL;
+    struct sched_entity *e;
+    enum sched_stop how = SCHED_STOP_SLEEP;
+    bool over = false;
+
+    if (prev) {
+        over = trace_wanted() && now >= quantum_end(&c->joined->queue.pcpu[pcpu]);
+        if (runnable(&prev->sched))
+            how = c->yielded ? SCHED_STOP_YIELD : SCHED_STOP_QUEUE;
         policy_stop(&c->joined->queue, pcpu, now, how);
+    }
     if (c->joined != c->pool)
         follow_pool(c, pcpu, now);
-    if (c->joined)
-        e = policy_pick(&c->joined->queue, pcpu, now);
-    c->current = e ? vcpu_of(e) : NULL;
-    if (prev && prev != c->current) {
-        if (trace_wanted())
-            trace_stop_running(prev, why_stopped(&prev->sched, how == SCHED_STOP_YIELD, over),
+    if (c->joined && (e = policy_pick(&c->joined->queue, pcpu, now)))
+        next = vcpu_of(e);
+    if (prev != next) {
+        c->current = next;
+        if (prev && trace_wanted())
+            trace_stop_running(prev, why_stopped(&prev->sched, c->yielded, over),
                                now - prev->sched.state_since_ns, now);
-        enter_state(&prev->sched, state_off_pcpu(&prev->sched), now);
+        if (prev)
+            displaced(prev, pcpu, now);
+        else
+            c->idle_ns += now - c->idle_since;
+        if (next)
+            enter_state(&next->sched, RUNSTATE_running, now);
+        else
+            c->idle_since = now;
     }
-    if (!prev && e)
-        c->idle_ns += now - c->idle_since;
-    if (e) {
-        enter_state(&c->current->sched, RUNSTATE_running, now);
-    } else if (prev) {
-        c->idle_since = now;
-    }
-    return c->current;
+    c->yielded = false;
 }
 
-/* After a choice: who else should look at the queue, and when this pCPU must (lock held). */
-static uint64_t after_choice(struct sched_pcpu *c, unsigned pcpu, struct vcpu *prev, uint64_t now)
+/* Who else should look at the queue after that, and when this pCPU must (lock held). */
+static inline uint64_t after_choice(struct sched_pool *p, unsigned pcpu)
 {
-    if (prev && prev != c->current && prev->sched.entity.state == SCHED_QUEUED &&
-        (prev->sched.entity.affinity & queue_of(prev)->online & ~(1UL << pcpu)))
-        sched_kick_for(prev, now, false); /* another pCPU may run it: this one has just looked */
-    if (!c->joined)
-        return SCHED_NO_LIMIT;
-    set_release(c->joined);
-    if (c->joined->queue.idle)
-        sched_tell_idle(c->joined);
-    return quantum_end(&c->joined->queue.pcpu[pcpu]);
+    set_release(p);
+    if (p->queue.idle)
+        sched_tell_idle(p);
+    return quantum_end(&p->queue.pcpu[pcpu]);
 }
 
-/* ns that this pCPU's vCPU goes on whatever waits; 0: a choice is due (lock held). */
-static uint64_t undisturbed(const struct sched_pcpu *c, unsigned pcpu, uint64_t now)
+/* Till when this pCPU's vCPU goes on whatever waits; 0: a choice is due (lock held). */
+static inline uint64_t undisturbed(const struct sched_pcpu *c, unsigned pcpu, uint64_t now)
 {
     const struct vcpu *v = c->current;
+    uint64_t left = v ? policy_min_run_left(&c->joined->queue, pcpu, now) : 0;
 
-    if (!v || c->joined != c->pool || c->yielded || !runnable(&v->sched) ||
+    if (!left || c->joined != c->pool || c->yielded || !runnable(&v->sched) ||
         !(v->sched.entity.affinity >> pcpu & 1))
         return 0;
-    return policy_min_run_left(&c->joined->queue, pcpu, now);
+    return now + left;
 }
 
-static void switch_vcpus(unsigned pcpu, struct vcpu *prev, struct vcpu *next)
+static bool is_on_pcpu(const struct vcpu *v)
 {
-    arch_vcpu_save(prev);
-    if (prev)
-        __atomic_store_n(&prev->sched.on_pcpu, false, __ATOMIC_RELEASE);
-    if (next) {
-        while (__atomic_load_n(&next->sched.on_pcpu, __ATOMIC_ACQUIRE))
-            arch_cpu_relax();
-        __atomic_store_n(&next->sched.pcpu, pcpu, __ATOMIC_RELAXED);
-        __atomic_store_n(&next->sched.on_pcpu, true, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&v->sched.on_pcpu, __ATOMIC_ACQUIRE);
+}
+
+static void release_vcpu(struct vcpu *v)
+{
+    __atomic_store_n(&v->sched.on_pcpu, false, __ATOMIC_RELEASE);
+}
+
+static inline void load(unsigned pcpu, struct vcpu *next, struct vcpu *from)
+{
+    __atomic_store_n(&next->sched.pcpu, pcpu, __ATOMIC_RELAXED);
+    __atomic_store_n(&next->sched.on_pcpu, true, __ATOMIC_SEQ_CST);
+    arch_vcpu_load(next, from);
+}
+
+static inline void switch_vcpus(unsigned pcpu, struct vcpu *prev, struct vcpu *next)
+{
+    if (prev && next && !is_on_pcpu(next)) {
+        arch_vcpu_save(prev);
+        load(pcpu, next, prev);
+        release_vcpu(prev);
+        return;
     }
-    arch_vcpu_load(next);
+    if (prev) {
+        arch_vcpu_save(prev);
+        arch_vcpu_leave(prev);
+        release_vcpu(prev);
+    }
+    if (next) {
+        while (is_on_pcpu(next))
+            arch_cpu_relax();
+        load(pcpu, next, NULL);
+    }
 }
 
 struct vcpu *sched_run(void)
@@ -434,20 +471,19 @@ struct vcpu *sched_run(void)
     unsigned pcpu = arch_pcpu_id();
     struct sched_pcpu *c = &sched_pcpus[pcpu];
     struct vcpu *prev, *next;
-    uint64_t now, left, quantum;
+    uint64_t now, quantum;
 
     sched_lock();
     now = arch_time_ns();
-    prev = next = c->current;
-    left = undisturbed(c, pcpu, now);
-    if (left) {
-        quantum = now + left;
-    } else {
-        next = choose(c, pcpu, now);
-        quantum = after_choice(c, pcpu, prev, now);
+    prev = c->current;
+    quantum = undisturbed(c, pcpu, now);
+    if (!quantum) {
+        choose(c, pcpu, now);
+        quantum = c->joined ? after_choice(c->joined, pcpu) : SCHED_NO_LIMIT;
     }
-    sched_unlock();
-    timer_set_quantum(quantum);
+    next = c->current;
+    unlock(c);
+    timer_set_quantum(pcpu, quantum);
     if (next != prev)
         switch_vcpus(pcpu, prev, next);
     return next;

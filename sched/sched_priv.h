@@ -13,7 +13,7 @@ struct sched_pool {
     struct domain *domains;
     unsigned domain_count;
     struct sched_queue queue;
-    struct timer release_timer; /* policy_release_time() */
+    struct timer release_timer; /* queue.release_due */
 };
 
 struct sched_vcpu_name {

@@ -199,15 +199,15 @@ void timer_pcpu_init(unsigned pcpu)
         .lock = SPINLOCK_INIT(LOCK_TIMER), .first = UINT64_MAX, .quantum = UINT64_MAX};
 }
 
-void timer_set_quantum(uint64_t deadline)
+void timer_set_quantum(unsigned me, uint64_t deadline)
 {
-    struct timer_heap *h = &heaps[arch_pcpu_id()];
+    struct timer_heap *h = &heaps[me];
 
     h->quantum = deadline;
     program(h, first_of(h));
 }
 
-static __attribute__((noinline)) void fire(struct timer_heap *h, uint64_t now)
+static void fire(struct timer_heap *h, uint64_t now)
 {
     spin_lock(&h->lock);
     for (unsigned fired = 0; fired < FIRE_MAX; fired++) {
@@ -225,18 +225,31 @@ static __attribute__((noinline)) void fire(struct timer_heap *h, uint64_t now)
     spin_unlock(&h->lock);
 }
 
-void timer_interrupt(uint64_t now)
+/* After what is due was fired. */
+static inline void go_on(struct timer_heap *h, unsigned pcpu, uint64_t now)
 {
-    unsigned pcpu = arch_pcpu_id();
-    struct timer_heap *h = &heaps[pcpu];
-    bool over = h->quantum <= now;
-
-    if (first_of(h) <= now)
-        fire(h, now);
-    if (over) {
+    if (h->quantum <= now) {
         h->quantum = UINT64_MAX;
         arch_request_resched(pcpu); /* sets the next one, and the hardware for both */
     } else {
         program(h, first_of(h));
     }
+}
+
+static __attribute__((noinline)) void fire_and_go_on(struct timer_heap *h, unsigned pcpu,
+                                                     uint64_t now)
+{
+    fire(h, now);
+    go_on(h, pcpu, now);
+}
+
+void timer_interrupt(uint64_t now)
+{
+    unsigned pcpu = arch_pcpu_id();
+    struct timer_heap *h = &heaps[pcpu];
+
+    if (first_of(h) <= now)
+        fire_and_go_on(h, pcpu, now);
+    else
+        go_on(h, pcpu, now);
 }

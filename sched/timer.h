@@ -38,10 +38,10 @@ void timer_pcpu_init(unsigned pcpu); /* before the first timer is set there */
 /* arch: the local timer fired on this pCPU, at `now` of arch_time_ns(). */
 void timer_interrupt(uint64_t now);
 
-/* When this pCPU shall choose again what it runs: timer_interrupt() has it do so then. UINT64_MAX:
- * never. sched_run() alone calls this, whenever it is called: until then the hardware may be left
- * without a deadline. */
-void timer_set_quantum(uint64_t deadline);
+/* When this pCPU, `me`, shall choose again what it runs: timer_interrupt() has it do so then.
+ * UINT64_MAX: never. sched_run() alone calls this, whenever it is called: until then the hardware
+ * may be left without a deadline. */
+void timer_set_quantum(unsigned me, uint64_t deadline);
 /* timer_set() for sched_run(), which holds a lock and calls timer_set_quantum() after it: the
  * hardware is left to that. */
 void timer_set_before_quantum(struct timer *t, uint64_t deadline);

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/tree.h"
 
-/* SplitMix64: G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
- * 2014. */
+/* The linear congruential generator of Knuth's MMIX (The Art of Computer Programming, volume 2,
+ * 3.3.4). Ranks are only compared, so its low bits, which are bad, hardly ever count. */
 static uint64_t draw(struct tree *t)
 {
-    uint64_t z = t->random += 0x9e3779b97f4a7c15UL;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9UL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebUL;
-    return z ^ (z >> 31);
+    return t->random = t->random * 6364136223846793005UL + 1442695040888963407UL;
 }
 
 static void refresh(struct tree_node *n)
@@ -51,15 +47,19 @@ static void rotate_up(struct tree *t, struct tree_node *n)
 
 void tree_insert(struct tree *t, struct tree_node *n)
 {
-    struct tree_node **link = &t->root, *p = NULL, *here;
+    struct tree_node *p = NULL;
     uint64_t key = n->key, mask = n->mask;
+    unsigned side = 0;
 
-    while ((here = *link)) {
+    for (struct tree_node *here = t->root; here; here = here->child[side]) {
         here->below |= mask;
-        link = &here->child[key >= here->key];
+        side = key >= here->key;
         p = here;
     }
-    *link = n;
+    if (p)
+        p->child[side] = n;
+    else
+        t->root = n;
     n->child[0] = n->child[1] = NULL;
     n->parent = p;
     n->below = mask;

@@ -29,18 +29,18 @@ static void insert(struct tree *t, struct sched_entity *e)
     tree_insert(t, &e->wfq.node);
 }
 
-/* Where it is queued. An affinity is never empty (sched/pool.c). */
-static struct tree *queue_of(struct sched_queue *q, const struct sched_entity *e)
+/* Where one of this affinity, which is never empty (sched/pool.c), is queued. */
+static struct tree *queue_for(struct sched_queue *q, uint64_t affinity)
 {
-    bool pinned = !(e->affinity & (e->affinity - 1));
+    bool pinned = !(affinity & (affinity - 1));
 
-    return pinned ? &q->wfq.pcpu[__builtin_ctzl(e->affinity)].own : &q->wfq.shared;
+    return pinned ? &q->wfq.pcpu[__builtin_ctzl(affinity)].own : &q->wfq.shared;
 }
 
 /* Where it waits. */
 static struct tree *tree_of(struct sched_queue *q, const struct sched_entity *e)
 {
-    return e->state == SCHED_PARKED ? &q->wfq.parked : queue_of(q, e);
+    return e->state == SCHED_PARKED ? &q->wfq.parked : e->wfq.queue;
 }
 
 /* The queued entity with the smallest s that may run there. */
@@ -108,17 +108,17 @@ static void charge(struct sched_entity *e, uint64_t ns)
     e->wfq.rest = (uint32_t)(scaled % e->weight);
 }
 
-/* s_min of this pCPU now. Whoever runs there longer than a quantum, because nobody waits, moves it
- * along: one who comes then is at most a quantum behind. Never beyond one who waits, though: where
- * the interrupt comes late, that is the smallest. */
+/* s_min of this pCPU now. Whoever runs there longer than a quantum, because nobody waited, moves it
+ * along: one who comes then is at most a quantum behind. Never beyond one who waits, though: until
+ * the pCPU looks at him, that is the smallest. */
 static uint64_t pcpu_floor(const struct sched_queue *q, unsigned pcpu, uint64_t now)
 {
     const struct sched_entity *e = q->pcpu[pcpu].running, *next;
     uint64_t ns = policy_ran(q, pcpu, now), floor = q->wfq.pcpu[pcpu].floor, moved;
 
-    if (ns <= WFQ_QUANTUM_NS)
+    if (q->pcpu[pcpu].slice != SCHED_NO_LIMIT || ns <= WFQ_QUANTUM_NS)
         return floor;
-    moved = e->wfq.service + service_of(e, ns - WFQ_QUANTUM_NS);
+    moved = e->wfq.service + service_of(e, ns) - service_of(e, WFQ_QUANTUM_NS);
     next = find_first(q, pcpu);
     if (next && next->wfq.service < moved)
         moved = next->wfq.service;
@@ -203,6 +203,11 @@ static bool waits(const struct sched_entity *e)
     return e->state == SCHED_QUEUED || e->state == SCHED_PARKED;
 }
 
+static void wfq_add(struct sched_queue *q, struct sched_entity *e)
+{
+    e->wfq.queue = queue_for(q, e->affinity);
+}
+
 /* What it is ahead of s_min stays the same time: a quantum at weight 1 would keep it waiting for
  * minutes at weight 256. */
 static void wfq_set_weight(struct sched_queue *q, struct sched_entity *e, uint32_t weight)
@@ -238,6 +243,7 @@ static void wfq_set_affinity(struct sched_queue *q, struct sched_entity *e, uint
             e->wfq.service = most;
     }
     e->affinity = affinity;
+    e->wfq.queue = queue_for(q, affinity);
     if (waits(e))
         insert(tree_of(q, e), e);
 }
@@ -245,7 +251,8 @@ static void wfq_set_affinity(struct sched_queue *q, struct sched_entity *e, uint
 /* Those that are parked for the old cap are looked at again. */
 static void wfq_set_cap(struct sched_queue *q, struct sched_group *g, uint32_t cap, uint64_t now)
 {
-    q->wfq.parked_till = now / WFQ_PERIOD_NS;
+    if (q->wfq.parked.root)
+        q->release_due = now;
     g->wfq.period = now / WFQ_PERIOD_NS;
     g->wfq.budget = budget_full(cap);
 }
@@ -259,7 +266,7 @@ static void wfq_wake(struct sched_queue *q, struct sched_entity *e, uint64_t now
     to_present_era(&q->wfq, &e->wfq);
     if (e->wfq.service < floor)
         e->wfq.service = floor;
-    insert(queue_of(q, e), e);
+    insert(e->wfq.queue, e);
 }
 
 static void wfq_sleep(struct sched_queue *q, struct sched_entity *e)
@@ -267,17 +274,13 @@ static void wfq_sleep(struct sched_queue *q, struct sched_entity *e)
     tree_remove(tree_of(q, e), &e->wfq.node);
 }
 
-static uint64_t wfq_release_time(const struct sched_queue *q)
-{
-    return q->wfq.parked.root ? q->wfq.parked_till * WFQ_PERIOD_NS : SCHED_NO_LIMIT;
-}
-
 static void wfq_release(struct sched_queue *q, uint64_t now)
 {
     struct sched_entity *e;
 
-    if (now / WFQ_PERIOD_NS < q->wfq.parked_till)
+    if (now < q->release_due)
         return;
+    q->release_due = SCHED_NO_LIMIT;
     while ((e = entity_of(q->wfq.parked.first))) {
         tree_remove(&q->wfq.parked, &e->wfq.node);
         wfq_wake(q, e, now);
@@ -286,6 +289,12 @@ static void wfq_release(struct sched_queue *q, uint64_t now)
 }
 
 /* ---- running ---- */
+
+/* Only then can a weight be more than a pCPU has. */
+static bool several_pcpus(const struct sched_queue *q)
+{
+    return q->online & (q->online - 1);
+}
 
 /* Up at once, down slowly. */
 static void note_quantum(struct wfq *w, uint64_t ns)
@@ -304,13 +313,15 @@ static void wfq_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sc
     struct sched_entity *e = q->pcpu[pcpu].running, *next;
     uint64_t ns = policy_ran(q, pcpu, now);
 
-    c->floor = pcpu_floor(q, pcpu, now);
-    charge(e, ns);
-    if (q->pcpu[pcpu].slice != SCHED_NO_LIMIT)
+    if (q->pcpu[pcpu].slice == SCHED_NO_LIMIT)
+        c->floor = pcpu_floor(q, pcpu, now);
+    else if (several_pcpus(q))
         note_quantum(&q->wfq, ns);
-    if (c->reserved)
+    charge(e, ns);
+    if (c->reserved) {
         settle_budget(e->group, c->reserved, ns);
-    c->reserved = 0;
+        c->reserved = 0;
+    }
     if (e->wfq.service >= REBASE_AT)
         rebase(q);
     if (how == SCHED_STOP_SLEEP)
@@ -319,26 +330,33 @@ static void wfq_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sc
     next = how == SCHED_STOP_YIELD ? find_first(q, pcpu) : NULL;
     if (next && e->wfq.service <= next->wfq.service)
         e->wfq.service = next->wfq.service + 1;
-    insert(queue_of(q, e), e);
+    insert(e->wfq.queue, e);
 }
 
-/* Takes the first one off the queue whose group has budget; those without are parked. */
-static struct sched_entity *take_first(struct sched_queue *q, unsigned pcpu, uint64_t now)
+/* A capped one that was taken off the queue is parked if its group has no budget. */
+static __attribute__((noinline)) bool parked(struct sched_queue *q, struct sched_entity *e,
+                                             uint64_t now)
+{
+    refill(e->group, now);
+    if (e->group->wfq.budget >= (int64_t)WFQ_SLICE_MIN_NS)
+        return false;
+    q->release_due = (now / WFQ_PERIOD_NS + 1) * WFQ_PERIOD_NS;
+    policy_enter(q, e, SCHED_PARKED);
+    insert(&q->wfq.parked, e);
+    return true;
+}
+
+/* Takes the first one off the queue that is not parked then. */
+static inline struct sched_entity *take_first(struct sched_queue *q, unsigned pcpu, uint64_t now)
 {
     struct sched_entity *e;
 
     while ((e = find_first(q, pcpu))) {
-        tree_remove(tree_of(q, e), &e->wfq.node);
-        if (!e->group->cap)
-            return e;
-        refill(e->group, now);
-        if (e->group->wfq.budget >= (int64_t)WFQ_SLICE_MIN_NS)
-            return e;
-        q->wfq.parked_till = now / WFQ_PERIOD_NS + 1;
-        policy_enter(q, e, SCHED_PARKED);
-        insert(&q->wfq.parked, e);
+        tree_remove(e->wfq.queue, &e->wfq.node);
+        if (!e->group->cap || !parked(q, e, now))
+            break;
     }
-    return NULL;
+    return e;
 }
 
 /* No more than a quantum's worth behind the next one, see the header. */
@@ -368,13 +386,13 @@ static struct sched_entity *wfq_pick(struct sched_queue *q, unsigned pcpu, uint6
 {
     struct sched_entity *e, *next;
 
-    if (q->wfq.parked.root)
+    if (now >= q->release_due)
         wfq_release(q, now);
     e = take_first(q, pcpu, now);
     if (!e)
         return NULL;
     next = find_first(q, pcpu);
-    if (next)
+    if (next && several_pcpus(q))
         limit_claim(q, e, next);
     if (e->wfq.service > q->wfq.pcpu[pcpu].floor)
         q->wfq.pcpu[pcpu].floor = e->wfq.service;
@@ -431,6 +449,7 @@ const struct sched_policy wfq_policy = {
     .cap_period_ns = WFQ_PERIOD_NS,
     .init = wfq_init,
     .pcpu_offline = wfq_pcpu_offline,
+    .add = wfq_add,
     .set_weight = wfq_set_weight,
     .set_affinity = wfq_set_affinity,
     .set_cap = wfq_set_cap,
@@ -440,6 +459,5 @@ const struct sched_policy wfq_policy = {
     .pick = wfq_pick,
     .has_work = wfq_has_work,
     .place = wfq_place,
-    .release_time = wfq_release_time,
     .release = wfq_release,
 };

@@ -50,6 +50,7 @@
 
 struct wfq_entity {
     struct tree_node node; /* while queued or parked */
+    struct tree *queue;    /* where it waits: of those that share, or of its only pCPU */
     uint64_t service;      /* the service counter s */
     uint32_t rest;         /* what the division by weight left over */
     uint32_t era;          /* of `service`, see rebase() in the .c */
@@ -62,10 +63,9 @@ struct wfq_group {
 
 struct wfq {
     struct tree shared; /* by s: the queued ones that may run on several pCPUs */
-    struct tree parked; /* by s */
+    struct tree parked; /* by s, until release_due, where a period begins */
     uint32_t era;
-    uint64_t stretch;     /* ns: the longest quantum that really was, of late; >= WFQ_QUANTUM_NS */
-    uint64_t parked_till; /* period in which the parked ones are looked at again */
+    uint64_t stretch; /* ns: the longest quantum that really was, of late; >= WFQ_QUANTUM_NS */
     struct wfq_pcpu {
         struct tree own;   /* by s: the queued ones that may run here only */
         uint64_t floor;    /* s_min as this pCPU saw it */

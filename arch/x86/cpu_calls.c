@@ -154,9 +154,7 @@ long hypercall_set_segment_base(struct vcpu *v, struct hypercall *call)
         x86_wrmsr(MSR_GS_BASE, base);
         return 0;
     case SEGBASE_GS_USER_SEL:
-        x86_swapgs();
-        x86_load_gs((uint16_t)base); /* a bad one becomes null */
-        x86_swapgs();
+        x86_segments_load_user_gs((uint16_t)base);
         return 0;
     default:
         return refuse(v->domain, -XEN_EINVAL, "segment %lu", call->arg[0]);

@@ -182,8 +182,6 @@ void x86_ldt_load_guest(uint64_t *const pages[LDT_PAGES], unsigned entries)
     struct pcpu *p = this_pcpu();
     uint64_t *page14 = (uint64_t *)(window_of(p->id) + GDT_GUEST_PAGES * PAGE_SIZE);
 
-    if (!entries && !p->ldt_loaded)
-        return; /* nearly always */
     window_load(LAYOUT_DESC_LDT / PAGE_SIZE, pages, LDT_PAGES, 0);
     p->ldt_loaded = entries;
     if (entries)

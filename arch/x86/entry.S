@@ -249,24 +249,6 @@ syscall32_entry:
         add     $16, %rsp
         jmp     entry_iret
 
-/* int x86_load_selector_XX(uint16_t): 0, or 1 if the processor refused it (the register is then null). */
-        .macro  LOAD_SELECTOR reg
-        .globl  x86_load_\reg
-x86_load_\reg:
-        xor     %eax, %eax
-1:      mov     %edi, %\reg
-        ret
-2:      mov     $1, %eax
-        xor     %edi, %edi
-        mov     %edi, %\reg
-        ret
-        EXTABLE 1b, 2b
-        .endm
-        LOAD_SELECTOR ds
-        LOAD_SELECTOR es
-        LOAD_SELECTOR fs
-        LOAD_SELECTOR gs
-
 /* int x86_rdmsr_safe(uint32_t msr, uint64_t *value), x86_wrmsr_safe(uint32_t msr, uint64_t value): 0, or 1 on #GP. */
         .globl  x86_rdmsr_safe
 x86_rdmsr_safe:

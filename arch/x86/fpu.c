@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * x87, SSE and AVX state. The hypervisor uses none of it, so a guest's registers stay live while we
- * run for it; they are saved when its vCPU leaves the pCPU and loaded when it comes back.
+ * run for it; they are saved when its vCPU leaves the pCPU and loaded when it comes back. CR0.TS is
+ * set only while a vCPU runs that has set it.
  */
 #include "arch/x86/guest.h"
 
@@ -49,7 +50,8 @@ static void set_xcr0(const struct vcpu *v, uint64_t value)
 
 void x86_fpu_save(struct vcpu *v)
 {
-    x86_fpu_set_ts(false);
+    if (v->arch.cr0_ts)
+        x86_fpu_set_ts(false);
     set_xcr0(v, cpu.xcr0);
     if (cpu.xcr0)
         asm volatile("xsave64 (%0)" : : "r"(fpu_area(v)), "a"(~0u), "d"(~0u) : "memory");
@@ -59,7 +61,6 @@ void x86_fpu_save(struct vcpu *v)
 
 void x86_fpu_load(struct vcpu *v)
 {
-    x86_fpu_set_ts(false);
     if (cpu.xcr0)
         asm volatile("xrstor64 (%0)" : : "r"(fpu_area(v)), "a"(~0u), "d"(~0u) : "memory");
     else

@@ -3,7 +3,7 @@
  * Inside arch/x86: the running guest's registers, modes and traps. The files behind it: vcpu.c
  * (switching), context.c (vcpu_guest_context), traps.c (what came in), bounce.c (what is passed on
  * to the guest's kernel), emulate.c (privileged instructions), tablestore.c (stores to page
- * tables), descriptor.c (guest GDTs), ldt.c (guest LDTs), fpu.c.
+ * tables), descriptor.c (guest GDTs), ldt.c (guest LDTs), segments.c, fpu.c.
  */
 #ifndef ARCH_X86_GUEST_H
 #define ARCH_X86_GUEST_H
@@ -92,6 +92,11 @@ void x86_ldt_descriptor_changed(struct vcpu *v, gfn_t gfn, unsigned offset, uint
 /* SET_DEBUGREG and MOV to a debug register (emulate.c); -EPERM for our addresses, -EINVAL. */
 long x86_set_debugreg(struct vcpu *v, unsigned reg, uint64_t value);
 
+/* Data selectors, FS and GS bases (segments.c). False: the processor refused a selector. */
+void x86_segments_save(struct arch_vcpu *a);
+bool x86_segments_load(const struct arch_vcpu *a);
+void x86_segments_load_user_gs(uint16_t sel); /* in kernel mode; a bad one becomes null */
+
 /* FPU, SSE, AVX state (fpu.c). */
 long x86_fpu_alloc(struct vcpu *v);
 void x86_fpu_save(struct vcpu *v);
@@ -139,8 +144,6 @@ _Static_assert(offsetof(struct vcpu_info, evtchn_upcall_pending) == INFO_PENDING
                "known to assembly");
 
 /* entry.S */
-int x86_load_ds(uint16_t sel), x86_load_es(uint16_t sel), x86_load_fs(uint16_t sel),
-    x86_load_gs(uint16_t sel);
 int x86_rdmsr_safe(uint32_t msr, uint64_t *value), x86_wrmsr_safe(uint32_t msr, uint64_t value);
 
 #endif

@@ -6,7 +6,7 @@
  * While a vCPU runs, its general registers are in the frame at the top of the pCPU's stack, and its
  * FPU, segment bases and selectors are in the processor. GS base: in guest kernel mode GS.base is
  * gs_base_kernel and MSR_KERNEL_GS_BASE gs_base_user; in guest user mode the other way round. The
- * hypervisor itself never uses GS.
+ * hypervisor itself never uses GS. DR7 is 0x400 but for a vCPU with a breakpoint.
  */
 #include "arch/x86/guest.h"
 
@@ -57,44 +57,20 @@ void arch_vcpu_free(struct vcpu *v)
 
 /* ---- switching ---- */
 
-static void save_segments(struct arch_vcpu *a)
+static __attribute__((noinline)) void load_debug(const struct arch_vcpu *a)
 {
-    uint64_t active, inactive;
-
-    a->ds = x86_read_ds();
-    a->es = x86_read_es();
-    a->fs = x86_read_fs();
-    a->gs = x86_read_gs();
-    a->fs_base = x86_rdmsr(MSR_FS_BASE);
-    active = x86_rdmsr(MSR_GS_BASE);
-    inactive = x86_rdmsr(MSR_KERNEL_GS_BASE);
-    a->gs_base_kernel = a->kernel_mode ? active : inactive;
-    a->gs_base_user = a->kernel_mode ? inactive : active;
-}
-
-/* Selectors first: loading one sets the base from its descriptor, which the MSRs then replace. */
-static void load_segments(struct arch_vcpu *a)
-{
-    int bad = x86_load_ds(a->ds) | x86_load_es(a->es) | x86_load_fs(a->fs) | x86_load_gs(a->gs);
-
-    if (bad)
-        a->failsafe_due = true;
-    /* Checked when they were set, or read back from the processor; should one be refused all the
-     * same, it keeps what its selector gave it. */
-    x86_wrmsr_safe(MSR_FS_BASE, a->fs_base);
-    x86_wrmsr_safe(MSR_GS_BASE, a->kernel_mode ? a->gs_base_kernel : a->gs_base_user);
-    x86_wrmsr_safe(MSR_KERNEL_GS_BASE, a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
-}
-
-static void load_debug(const struct arch_vcpu *a)
-{
-    if (a->debugreg[7] & 0xff) {
-        x86_write_dr0(a->debugreg[0]);
-        x86_write_dr1(a->debugreg[1]);
-        x86_write_dr2(a->debugreg[2]);
-        x86_write_dr3(a->debugreg[3]);
-    }
+    x86_write_dr0(a->debugreg[0]);
+    x86_write_dr1(a->debugreg[1]);
+    x86_write_dr2(a->debugreg[2]);
+    x86_write_dr3(a->debugreg[3]);
     x86_write_dr7(a->debugreg[7]);
+}
+
+/* Any breakpoint in force? If not, whatever DR0 to DR3 hold from others is without effect, and
+ * guests never see it. */
+static bool breaks(const struct arch_vcpu *a)
+{
+    return a->debugreg[7] & 0xff;
 }
 
 /* To a registered area at a guest virtual address of the kernel's tables, whatever mode the vCPU is
@@ -160,44 +136,59 @@ static void publish_runstate(struct vcpu *v)
     }
 }
 
+/* Its tables are loaded here no more. */
+static inline void left_tables(const struct pcpu *p, const struct domain *d)
+{
+    __atomic_and_fetch(paging_pcpus_of(d->paging), ~(1UL << p->id), __ATOMIC_RELEASE);
+}
+
 void arch_vcpu_save(struct vcpu *prev)
+{
+    prev->arch.regs = *x86_guest_regs();
+    x86_segments_save(&prev->arch);
+    x86_fpu_save(prev);
+    publish_runstate(prev);
+    if (breaks(&prev->arch))
+        x86_write_dr7(0x400);
+}
+
+void arch_vcpu_leave(struct vcpu *prev)
 {
     struct pcpu *p = this_pcpu();
 
-    if (!prev)
-        return;
-    prev->arch.regs = *x86_guest_regs();
-    save_segments(&prev->arch);
-    x86_fpu_save(prev);
-    publish_runstate(prev);
-    if (prev->arch.debugreg[7] & 0xff)
-        x86_write_dr7(0x400);
     p->current = NULL;
-    /* Leave its tables, so that they may be freed while this pCPU idles. */
     x86_load_idle_root();
-    __atomic_and_fetch(paging_pcpus_of(prev->domain->paging), ~(1UL << p->id), __ATOMIC_RELEASE);
+    left_tables(p, prev->domain);
 }
 
 /* Ticks. The scale never changes, so a guest's clock is right however old its copy is. It is
  * renewed for guests that multiply in 64 bits: 2^32 ticks would be too many. */
 #define TIME_KEEPS (1UL << 30)
 
-void arch_vcpu_load(struct vcpu *next)
+void arch_vcpu_load(struct vcpu *next, struct vcpu *from)
 {
     struct pcpu *p = this_pcpu();
+    struct domain *d = next->domain, *left = from ? from->domain : NULL;
 
-    if (!next)
-        return;
     p->current = next;
     p->access_retries = ACCESS_RETRIES;
     *x86_guest_regs() = next->arch.regs;
-    __atomic_or_fetch(paging_pcpus_of(next->domain->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
+    if (!left || left != d)
+        __atomic_or_fetch(paging_pcpus_of(d->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
+    if (cpu.pcid)
+        pcid_forget(&p->pcid); /* what the domain flushes while it is not here, is not told here */
     x86_load_root(next);
-    x86_gdt_load_guest(next->arch.gdt, next->arch.gdt_pages);
-    x86_ldt_load(next);
-    load_segments(&next->arch);
+    if (left && left != d)
+        left_tables(p, left);
+    if (next->arch.gdt_pages || p->gdt_pages)
+        x86_gdt_load_guest(next->arch.gdt, next->arch.gdt_pages);
+    if (next->arch.ldt_entries || p->ldt_loaded)
+        x86_ldt_load(next);
+    if (!x86_segments_load(&next->arch))
+        next->arch.failsafe_due = true;
     x86_fpu_load(next);
-    load_debug(&next->arch);
+    if (breaks(&next->arch))
+        load_debug(&next->arch);
     if (next->time_va || x86_rdtsc() - next->arch.time_written > TIME_KEEPS)
         arch_vcpu_update_time(next);
     publish_runstate(next);

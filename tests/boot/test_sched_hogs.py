@@ -155,6 +155,7 @@ def test_pinned_vcpus_stay(machine_of):
                 assert cpu in may[pins[name][vcpu]], (name, vcpu, cpu)
     m.wait_until(lambda: all(s > first[(n, v)] for n, v, _, s in vcpus(m) if n in pins), "every vCPU gets on", 60)
     m.run("vcpu-pin free all 2")
+    m.wait_until(lambda: {cpu for _, _, cpu, _ in vcpus(m, "free")} == {2}, "both have run there", 60)
     for _ in range(5):
         assert {cpu for _, _, cpu, _ in vcpus(m, "free")} == {2}
 

@@ -149,7 +149,7 @@ static void run(unsigned p)
 
 static void release(void)
 {
-    if (policy_release_time(&m->q) > m->now)
+    if (m->q.release_due > m->now)
         return;
     policy_release(&m->q, m->now);
     m->resched |= m->q.online;
@@ -196,7 +196,7 @@ static void act(void)
 
 static uint64_t next_event(uint64_t limit)
 {
-    uint64_t t = least(limit, policy_release_time(&m->q));
+    uint64_t t = least(limit, m->q.release_due);
 
     for (uint64_t left = m->q.online; left; left &= left - 1) {
         unsigned p = (unsigned)__builtin_ctzl(left);

@@ -3,6 +3,8 @@
  * vCPU states and switches: random work on a machine whose pCPUs the test moves by hand, and the
  * races that matter, laid out step by step.
  */
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +29,7 @@
 static struct domain domain[DOMAINS];
 static struct vcpu vcpu[DOMAINS][VCPUS];
 static struct vcpu_info info[DOMAINS][VCPUS];
-static bool resched[PCPUS];
+static bool resched[PCPUS], saved[PCPUS];
 static struct vcpu *loaded[PCPUS];
 static void (*on_save)(struct vcpu *v), (*on_relax)(void);
 static unsigned ipis;
@@ -50,25 +52,33 @@ void arch_send_ipi(unsigned pcpu, enum ipi ipi)
 
 void arch_vcpu_save(struct vcpu *v)
 {
+    assert_non_null(v);
     assert_ptr_equal(loaded[fake.pcpu], v);
-    if (v)
-        assert_true(v->sched.on_pcpu);
-    loaded[fake.pcpu] = NULL;
-    if (v && on_save)
+    assert_true(v->sched.on_pcpu);
+    saved[fake.pcpu] = true;
+    if (on_save)
         on_save(v);
 }
 
-void arch_vcpu_load(struct vcpu *v)
+void arch_vcpu_leave(struct vcpu *v)
 {
-    assert_null(loaded[fake.pcpu]);
-    if (v) {
-        for (unsigned p = 0; p < PCPUS; p++)
-            assert_ptr_not_equal(loaded[p], v);
-        assert_true(v->sched.on_pcpu);
-        assert_int_equal(v->sched.pcpu, fake.pcpu);
-        assert_true(v->sched.entity.affinity >> fake.pcpu & 1);
-    }
+    assert_ptr_equal(loaded[fake.pcpu], v);
+    assert_true(saved[fake.pcpu] && v->sched.on_pcpu);
+    loaded[fake.pcpu] = NULL;
+}
+
+void arch_vcpu_load(struct vcpu *v, struct vcpu *from)
+{
+    assert_ptr_equal(loaded[fake.pcpu], from);
+    if (from)
+        assert_true(saved[fake.pcpu] && from->sched.on_pcpu);
+    for (unsigned p = 0; p < PCPUS; p++)
+        assert_ptr_not_equal(loaded[p], v);
+    assert_true(v->sched.on_pcpu);
+    assert_int_equal(v->sched.pcpu, fake.pcpu);
+    assert_true(v->sched.entity.affinity >> fake.pcpu & 1);
     loaded[fake.pcpu] = v;
+    saved[fake.pcpu] = false;
 }
 
 struct vcpu *current_vcpu(void)
@@ -501,51 +511,98 @@ static void test_wake_while_paused(void **state)
 }
 
 static struct vcpu *watched;
-static unsigned relaxed, saved_on;
 
-/* Another pCPU looks at the queue while the registers of v are still being saved here. */
-static void other_pcpu_picks_it(struct vcpu *v)
+/* pCPU 1 is another thread here, and both take turns: it begins while pCPU 0 saves the registers of
+ * `watched`, and gives back the turn whenever it waits. */
+static pthread_t pcpu_1;
+static sem_t turn[2];
+static unsigned relaxed;
+
+static void give_turn_to(unsigned pcpu)
+{
+    unsigned here = fake.pcpu;
+
+    sem_post(&turn[pcpu]);
+    sem_wait(&turn[here]);
+    fake.pcpu = here;
+}
+
+static void *look_at_the_queue(void *arg)
+{
+    run_on(1);
+    sem_post(&turn[0]);
+    return arg;
+}
+
+static void pcpu_1_begins(struct vcpu *v)
 {
     if (v != watched)
         return;
-    saved_on = fake.pcpu;
     on_save = NULL;
-    run_on((saved_on + 1) % PCPUS);
-    fake.pcpu = saved_on;
+    pthread_create(&pcpu_1, NULL, look_at_the_queue, NULL);
+    sem_wait(&turn[0]);
+    fake.pcpu = 0;
 }
 
-static void the_save_ends(void)
+static void pcpu_1_waits(void)
 {
+    assert_int_equal(fake.pcpu, 1);
     assert_true(watched->sched.on_pcpu);
-    assert_int_equal(place_of(watched), PCPUS); /* not loaded yet */
+    assert_int_equal(place_of(watched), 0); /* not left yet */
     relaxed++;
-    watched->sched.on_pcpu = false;
+    give_turn_to(0);
+}
+
+/* a must leave pCPU 0 for pCPU 1, which looks at once. */
+static void load_waits_for_the_save(struct vcpu *a)
+{
+    uint64_t other = 2;
+
+    assert_int_equal(place_of(a), 0);
+    sched_set_affinity(a, &other, NULL);
+    sem_init(&turn[0], 0, 0);
+    sem_init(&turn[1], 0, 0);
+    watched = a;
+    relaxed = 0;
+    on_save = pcpu_1_begins;
+    on_relax = pcpu_1_waits;
+    run_on(0);
+    assert_int_equal(relaxed, 1);
+    assert_false(a->sched.on_pcpu); /* left, and not loaded yet */
+    give_turn_to(1);
+    assert_int_equal(relaxed, 1);
+    assert_int_equal(pthread_join(pcpu_1, NULL), 0);
+    on_relax = NULL;
+    assert_int_equal(place_of(a), 1);
 }
 
 static void test_load_waits_for_the_save(void **state)
 {
-    uint64_t one = 1, both = 3, other = 2;
+    uint64_t one = 1;
+    struct vcpu *a = &vcpu[0][0];
+    (void)state;
+    sched_set_affinity(a, &one, NULL);
+    sched_vcpu_up(a);
+    settle();
+    load_waits_for_the_save(a); /* pCPU 0 idles then */
+    assert_null(loaded[0]);
+}
+
+/* The same where pCPU 0 goes straight on with another one. */
+static void test_load_waits_for_the_next_one(void **state)
+{
+    uint64_t one = 1;
     struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
     (void)state;
-    /* a alone on pCPU 0; then it must leave for pCPU 1. */
     sched_set_affinity(a, &one, NULL);
     sched_set_affinity(b, &one, NULL);
     sched_vcpu_up(a);
     settle();
-    assert_int_equal(place_of(a), 0);
-    pass(MS);
-    sched_set_affinity(a, &both, NULL);
-    settle();
-    sched_set_affinity(a, &other, NULL);
-    watched = a;
-    relaxed = 0;
-    on_save = other_pcpu_picks_it;
-    on_relax = the_save_ends;
-    run_on(0);
-    assert_int_equal(relaxed, 1);
-    assert_int_equal(place_of(a), 1);
-    on_relax = NULL;
-    a->sched.on_pcpu = true; /* the test's own "end of the save" came twice */
+    sched_vcpu_up(b);
+    for (unsigned i = 0; i < 8 && place_of(a) != 0; i++)
+        pass(MS);
+    load_waits_for_the_save(a);
+    assert_ptr_equal(loaded[0], b);
 }
 
 static unsigned waits;
@@ -935,6 +992,7 @@ int main(void)
         CASE(test_pauses_count),
         CASE(test_wake_while_paused),
         CASE(test_load_waits_for_the_save),
+        CASE(test_load_waits_for_the_next_one),
         CASE(test_wait_off_pcpu),
         CASE(test_wait_sees_one_that_is_being_loaded),
         CASE(test_a_kick_that_is_taken_by_another),

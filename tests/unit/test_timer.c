@@ -317,7 +317,7 @@ static void test_quantum(void **state)
 {
     (void)state;
     timer_set(&b, 100);
-    timer_set_quantum(50);
+    timer_set_quantum(fake.pcpu, 50);
     assert_int_equal(fake.timer[0], 50);
     timer_set(&a, 60);
     assert_int_equal(fake.timer[0], 50);
@@ -335,17 +335,17 @@ static void test_quantum(void **state)
     assert_int_equal(fake.rescheds[0], 1);
     timer_interrupt(fake.now_ns); /* once */
     assert_int_equal(fake.rescheds[0], 1);
-    timer_set_quantum(80);
+    timer_set_quantum(fake.pcpu, 80);
     fake.pcpu = 1;
-    timer_set_quantum(70); /* each pCPU has its own */
+    timer_set_quantum(fake.pcpu, 70); /* each pCPU has its own */
     assert_int_equal(fake.timer[0], 80);
     assert_int_equal(fake.timer[1], 70);
     fake.pcpu = 0;
-    timer_set_quantum(UINT64_MAX);
+    timer_set_quantum(fake.pcpu, UINT64_MAX);
     assert_int_equal(fake.timer[0], 100);
     timer_set_before_quantum(&a, 90); /* the hardware follows with the next quantum */
     assert_int_equal(fake.timer[0], 100);
-    timer_set_quantum(UINT64_MAX);
+    timer_set_quantum(fake.pcpu, UINT64_MAX);
     assert_int_equal(fake.timer[0], 90);
     timer_set_before_quantum(&a, UINT64_MAX);
     assert_false(timer_is_set(&a));

@@ -138,7 +138,7 @@ static void act(struct machine *m)
 {
     bool again = true;
 
-    if (policy_release_time(&m->q) <= m->now) {
+    if (m->q.release_due <= m->now) {
         policy_release(&m->q, m->now);
         for (unsigned p = 0; p < m->pcpus; p++)
             m->resched[p] = true;
@@ -174,7 +174,7 @@ static uint64_t next_event(struct machine *m)
 {
     uint64_t t = m->end;
 
-    t = least(t, policy_release_time(&m->q));
+    t = least(t, m->q.release_due);
     for (unsigned p = 0; p < m->pcpus; p++) {
         struct sched_entity *e = m->q.pcpu[p].running;
         t = least(t, m->timer[p]);
