@@ -109,16 +109,44 @@ class Replay:
                 f.write(data)
 
     def promised(self, seed):
-        """For each sector of the guest's disk that was flushed: the rounds one of which must be there."""
-        newest = self.newest.get(seed, 0)
-        last = {}
-        for number, written in sorted(self.rounds.get(seed, {}).items()):
-            for sector in written:
-                if number < newest:
-                    last[sector] = {number}
-                elif sector in last:
-                    last[sector] = last[sector] | {number}
-        return last
+        return promised(self.newest.get(seed, 0), self.rounds.get(seed, {}))
+
+
+def promised(newest, rounds):
+    """For each sector of a guest's disk that was flushed: the rounds one of which must be there. rounds: number -> its sectors."""
+    last = {}
+    for number, written in sorted(rounds.items()):
+        for sector in written:
+            if number < newest:
+                last[sector] = {number}
+            elif sector in last:
+                last[sector] = last[sector] | {number}
+    return last
+
+
+class Flusher:
+    """The guest of that name, told from outside: what it writes follows from its seed alone."""
+
+    def __init__(self, seed, sectors, barrier):
+        self.state = (seed * 0x9e3779b97f4a7c15 + 1) % 2 ** 64
+        self.sectors, self.runs = sectors, 7 if barrier else 6
+
+    def below(self, limit):
+        x = self.state
+        x ^= x >> 12
+        x = (x ^ x << 25) % 2 ** 64
+        self.state = x ^ x >> 27
+        return (self.state * 0x2545f4914f6cdd1d % 2 ** 64 >> 33) % limit
+
+    def round(self):
+        """The sectors of the next round."""
+        written = set()
+        for _ in range(self.runs):
+            span = self.sectors if self.below(2) else 2048
+            count = 1 + self.below(8 if self.below(2) else 64)
+            first = self.below(span - 64)
+            written.update(range(first, first + count))
+        return written
 
 
 def imgtool(*words):
@@ -139,23 +167,36 @@ def check_image(path):
         assert status == 0 and "errors 0" in text, text
 
 
-def judge(image, disks, replay, folder):
-    """e2fsck -p succeeds, images are whole, all that was flushed is there. disks: name in /disks -> the guest's seed."""
+def repair(image):
+    """What is done after a power cut."""
     done = subprocess.run(["e2fsck", "-fp", str(image)], capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr
+
+
+def extract(image, name, folder):
+    """A guest's disk out of domain 0's, and the raw file with what it shows."""
+    path, flat = folder / name, folder / "flat"
+    path.unlink(missing_ok=True)
+    machine.debugfs(image, f"dump /disks/{name} {path}")
+    if path.suffix == ".img":
+        return path, path
+    subprocess.run(["qemu-img", "convert", "-f", path.suffix[1:], "-O", "raw", str(path), str(flat)], check=True)
+    return path, flat
+
+
+def check_promised(name, flat, seed, there):
+    with open(flat, "rb") as f:
+        for sector, rounds in there.items():
+            f.seek(sector * SECTOR)
+            found = list(stamps(f.read(SECTOR)))
+            assert found and found[0][1] == seed and found[0][2] in rounds and found[0][3] == sector, \
+                f"{name}: sector {sector} was flushed in round {min(rounds)}, there is {found}"
+
+
+def judge(image, disks, replay, folder):
+    """e2fsck -p succeeds, images are whole, all that was flushed is there. disks: name in /disks -> the guest's seed."""
+    repair(image)
     for name, seed in disks.items():
-        promised = replay.promised(seed)
-        path, flat = folder / name, folder / "flat"
-        path.unlink(missing_ok=True)
-        machine.debugfs(image, f"dump /disks/{name} {path}")
-        if path.suffix == ".img":
-            flat = path
-        else:
-            subprocess.run(["qemu-img", "convert", "-f", path.suffix[1:], "-O", "raw", str(path), str(flat)], check=True)
-        with open(flat, "rb") as f:
-            for sector, rounds in promised.items():
-                f.seek(sector * SECTOR)
-                found = list(stamps(f.read(SECTOR)))
-                assert found and found[0][1] == seed and found[0][2] in rounds and found[0][3] == sector, \
-                    f"{name}: sector {sector} was flushed in round {min(rounds)}, there is {found}"
+        path, flat = extract(image, name, folder)
+        check_promised(name, flat, seed, replay.promised(seed))
         check_image(path)

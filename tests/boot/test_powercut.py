@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What a guest has flushed survives a power cut, whatever the device's cache did with the rest."""
+import pathlib
+import random
+import re
 import subprocess
+import time
 
 import pytest
 
@@ -74,6 +78,54 @@ def cuts(boot, golden_disk, tmp_path, rounds, count):
     replay.close()
     assert {s: replay.newest.get(s) for s in DISKS.values()} == {s: rounds for s in DISKS.values()}
     assert flushed > count  # there was something to lose
+
+
+def kill(boot, disk, names, rand):
+    """A run that ends by SIGKILL while its guests write and flush. Name -> the round that had been flushed by then, at least."""
+    flushed = dict.fromkeys(names, 0)
+    with boot(disk=disk) as m:
+        m.wait_prompt()
+        for name, seed in names.items():
+            assert m.run(f"disk-create {name} 24M") == ""
+            m.run(f"create flusher name=f{seed} cmdline='rounds=1000000 seed={seed} barrier={seed % 2}' disk=['/disks/{name},,xvda,w']")
+        wanted = rand.randint(3, 30)
+        while min(flushed.values()) < wanted:
+            for name in names:
+                # Of so many flushes that have begun all but the last one have been answered.
+                flushed[name] = int(re.search(r"(\d+) flushed", m.run(f"disk-info {name}")).group(1)) - 1
+        time.sleep(rand.random() / 2)
+        m.child.kill(9)
+    return flushed
+
+
+def kills(boot, disk, tmp_path, count):
+    make("build/imgtool")
+    rand = random.Random(count)
+    known = {}  # name -> seed, rounds: what all runs have left
+    for turn in range(count):
+        names = {f"k{turn}{pathlib.Path(n).suffix}": 100 * turn + seed for n, seed in DISKS.items()}
+        flushed = kill(boot, disk, names, rand)
+        powercut.repair(disk)
+        for name, seed in names.items():
+            _, flat = powercut.extract(disk, name, tmp_path)
+            newest = max(number for _, s, number, _ in powercut.stamps(flat.read_bytes()) if s == seed)
+            assert newest >= flushed[name] > 0, name
+            guest = powercut.Flusher(seed, 24 * 2048, seed % 2)
+            known[name] = seed, powercut.promised(newest, {n: guest.round() for n in range(1, newest + 1)})
+        for name, (seed, there) in known.items():
+            path, flat = powercut.extract(disk, name, tmp_path)
+            powercut.check_promised(name, flat, seed, there)
+            powercut.check_image(path)
+
+
+def test_kill(boot, disk, tmp_path):
+    """QEMU is killed at work: what reached the host's page cache is what the device has."""
+    kills(boot, disk, tmp_path, 1)
+
+
+@pytest.mark.long
+def test_five_kills(boot, disk, tmp_path):
+    kills(boot, disk, tmp_path, 5)
 
 
 def test_power_cuts(boot, golden_disk, tmp_path):
