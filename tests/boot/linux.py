@@ -30,16 +30,24 @@ def put(disk, source, target):
     subprocess.run(["debugfs", "-w", "-R", f"write {source} {target}", str(disk)], check=True, capture_output=True)
 
 
+def build(sources, program):
+    """A program for the guest, from the .c files of a folder."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["gcc", "-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", str(program),
+                    *map(str, sources.glob("*.c"))], check=True)
+
+
 def stress_ramdisk(folder):
-    """linux.cfg's initramfs with the stress program and its init behind it (the kernel takes several archives as one); its path."""
-    stage = folder / "stage"
-    (stage / "test").mkdir(parents=True)
-    subprocess.run(["gcc", "-O2", "-static", "-pthread", "-o", str(stage / "test" / "stress"),
-                    *map(str, (HERE / "linux_guest").glob("*.c"))], check=True)
-    subprocess.run(["cp", str(HERE / "linux_guest" / "init"), str(stage / "test" / "init")], check=True)
+    """linux.cfg's initramfs with the stress program and its init behind it; its path."""
+    build(HERE / "linux_guest", folder / "stage" / "test" / "stress")
+    subprocess.run(["cp", str(HERE / "linux_guest" / "init"), str(folder / "stage" / "test" / "init")], check=True)
+    return ramdisk_with(folder / "stage", folder / "stress.gz")
+
+
+def ramdisk_with(stage, ramdisk):
+    """linux.cfg's initramfs with the files of `stage` behind it: the kernel takes several archives as one."""
     archive = subprocess.run(f"find . | {BUILD / 'debian' / 'busybox'} cpio -o -H newc", shell=True, cwd=stage, check=True,
                              capture_output=True).stdout
-    ramdisk = folder / "stress.gz"
     ramdisk.write_bytes((BUILD / "linux" / "boot" / "initrd.gz").read_bytes() + gzip.compress(archive, 1))
     return ramdisk
 
