@@ -170,6 +170,7 @@ OPERATIONS = [
     ("Pools of pCPUs", "XEN_SYSCTL_CPUPOOL_OP_", ["hv/sysctl_sched.c:sysctl_cpupool"]),
     ("50 `arch_2`", "PENUMBRA_OP_", ["hv/penumbra_op.c:dispatch", "hv/penumbra_op.c:hypercall_arch_2"]),
     ("The scheduler's trace", "PENUMBRA_TRACE_", ["hv/trace_op.c:trace_op"]),
+    ("Virtual disks", "BLKIF_OP_", ["dom0/blk/blkreq.c:blkreq_decode"]),
     ("36 `domctl`", "XEN_DOMCTL_(?!GRANT|SCHEDOP|INTERFACE)", ["hv/domctl.c:living", "hv/domctl.c:dispatch"]),
 ]
 
@@ -180,6 +181,22 @@ def check_operations():
     for heading, prefix, places in OPERATIONS:
         documented = set(re.findall(rf"`({prefix}\w+)`", section(page, re.escape(heading))))
         complaints += differences(f"docs/abi.md, {heading}", documented, cases(prefix, places))
+    return complaints
+
+
+def check_disk_nodes():
+    """Nodes that the back end writes to the store, and those that it reads."""
+    page, written = text("docs/abi.md"), function_body(text("dom0/blk/vbdnodes.c"), "vbdnodes_make").partition("v->front,")
+    put, conn = r'put\(&?b, "([\w-]+)"', text("dom0/blk/vbdconn.c")
+    helpers = "".join(function_body(text("dom0/blk/vbdnodes.c"), f) for f in ("put_medium", "put_features"))
+    back = set(re.findall(put, written[0] + helpers))
+    front = set(re.findall(put, written[2])) | set(re.findall(r'vbd_read_number\(v, "([\w-]+)"', conn)) | \
+        set(re.findall(r'"%s/?([a-z-]+)"', conn))
+    complaints = []
+    for heading, real in (("Nodes of the back end", back), ("Nodes of the front end", front)):
+        rows = re.findall(r"^\| (`.*?) \|", section(page, heading), re.M)
+        documented = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
+        complaints += differences(f"docs/abi.md, {heading}", documented, real)
     return complaints
 
 
