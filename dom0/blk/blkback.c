@@ -112,6 +112,7 @@ static struct vbd *vbd_new(domid_t domid, const struct diskspec *disk, const cha
     v->info.cdrom = disk->cdrom;
     v->info.format = disk->format;
     v->disk.readonly = disk->readonly;
+    v->disk.no_discard = disk->no_discard;
     v->dev = blkshare_get(domid);
     if (!v->dev) {
         free(v);

@@ -93,7 +93,7 @@ int blkreq_decode_indirect(const struct blkif_request_segment *segs, const struc
 static int decode_discard(const struct blkif_request_discard *raw, const struct blkreq_disk *disk,
                           struct blkreq *out, const char **why)
 {
-    if (raw->flag & BLKIF_DISCARD_SECURE) {
+    if ((raw->flag & BLKIF_DISCARD_SECURE) || disk->no_discard) {
         return BLKIF_RSP_EOPNOTSUPP; /* nothing in the store offers that */
     }
     int status = check_place(raw->sector_number, raw->nr_sectors, disk, out, why);

@@ -17,6 +17,7 @@
 struct blkreq_disk {
     uint64_t sectors;
     bool readonly;
+    bool no_discard;
 };
 
 /* A part of one of the request's pages. */

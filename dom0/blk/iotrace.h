@@ -20,14 +20,15 @@ enum iotrace_op {
     IOTRACE_ZEROS,  /* a read of what the image does not hold */
     IOTRACE_UNPACK, /* a read of what is compressed */
     IOTRACE_TABLES, /* a flush that had tables to write */
+    IOTRACE_DISCARD,
 };
 
-/* A part of a request that is in one piece on the device. */
+/* A part of a request that is in one piece on the device, or a request without memory. */
 struct iotrace_record {
     enum iotrace_op op;
     char vdev[12];
     uint64_t sector; /* of the guest's disk */
-    uint32_t bytes;
+    uint64_t bytes;
     uint64_t offset; /* in the image's file, or IOTRACE_NOWHERE */
     uint64_t device; /* sector of the real disk, or IOTRACE_NOWHERE */
     uint64_t maddr;  /* of its first piece of memory */

@@ -120,6 +120,8 @@ extern struct waitq vbd_changed;
  * not asked. */
 uint64_t vbdtrace_run(struct vbd_io *io, const struct blkplan_run *run,
                       const struct blk_segment *first);
+/* Of a discard. */
+uint64_t vbdtrace_discard(struct vbd *v, const struct blkreq *req);
 /* And of a flush, which may have tables to write first. */
 uint64_t vbdtrace_flush(struct vbd *v, bool tables);
 

@@ -93,10 +93,12 @@ static void start_flush(struct vbd_ring *r, const struct blkreq *req)
 static void discard(struct vbd_ring *r, const struct blkreq *req)
 {
     struct vbd *v = r->vbd;
+    uint64_t trace = iotrace_wanted(v->domid) ? vbdtrace_discard(v, req) : 0;
     int error;
 
     vbdio_settle(v);
     error = v->image ? image_discard(v->image, req->offset, req->bytes) : -XEN_EIO;
+    iotrace_end(trace, error);
     if (error) {
         vbd_complain(v, "discard of %s: %s", v->info.file, vfs_strerror(error));
     }

@@ -63,7 +63,8 @@ static void put_features(struct batch *b, const struct vbd *v)
     put(b, "feature-max-indirect-segments", "%u", BLKREQ_SEGS);
     put(b, "multi-queue-max-queues", "%u", VBD_RINGS);
     /* A part of a file is given back in blocks of dom0's file system. */
-    if (!v->info.readonly && vfs_df(&df) == 0) {
+    put(b, "discard-enable", "%d", !v->disk.no_discard);
+    if (!v->info.readonly && !v->disk.no_discard && vfs_df(&df) == 0) {
         put(b, "feature-discard", "1");
         put(b, "discard-granularity", "%u", df.block_size);
         put(b, "discard-alignment", "0");

@@ -32,6 +32,18 @@ uint64_t vbdtrace_run(struct vbd_io *io, const struct blkplan_run *run,
     return iotrace_begin(&t);
 }
 
+uint64_t vbdtrace_discard(struct vbd *v, const struct blkreq *req)
+{
+    struct iotrace_record t = {.op = IOTRACE_DISCARD,
+                               .sector = req->offset / BLKREQ_SECTOR,
+                               .bytes = req->bytes,
+                               .offset = IOTRACE_NOWHERE,
+                               .device = IOTRACE_NOWHERE};
+
+    snprintf(t.vdev, sizeof(t.vdev), "%s", v->info.vdev);
+    return iotrace_begin(&t);
+}
+
 uint64_t vbdtrace_flush(struct vbd *v, bool tables)
 {
     struct iotrace_record t = {.op = tables ? IOTRACE_TABLES : IOTRACE_FLUSH,

@@ -15,8 +15,9 @@
 #define LOOK_NS       100000000ull
 
 static const char *const names[] = {
-    [IOTRACE_READ] = "read",   [IOTRACE_WRITE] = "write",   [IOTRACE_FLUSH] = "flush",
-    [IOTRACE_ZEROS] = "zeros", [IOTRACE_UNPACK] = "unpack", [IOTRACE_TABLES] = "tables",
+    [IOTRACE_READ] = "read",       [IOTRACE_WRITE] = "write",   [IOTRACE_FLUSH] = "flush",
+    [IOTRACE_ZEROS] = "zeros",     [IOTRACE_UNPACK] = "unpack", [IOTRACE_TABLES] = "tables",
+    [IOTRACE_DISCARD] = "discard",
 };
 
 /* A number, or "-" where there is none. */
@@ -38,8 +39,8 @@ static void print_record(const struct iotrace_record *r)
         snprintf(machine, sizeof machine, "%llx", (unsigned long long)r->maddr);
     if (r->pieces > 1)
         snprintf(pieces, sizeof pieces, "+%u", r->pieces - 1);
-    printf("%-5s %-6s %11s %7u %13s %10s %12s%-4s %8llu%s\n", r->vdev, names[r->op],
-           place(r->sector, sector, sizeof sector), r->bytes,
+    printf("%-5s %-7s %10s %7llu %13s %10s %12s%-4s %8llu%s\n", r->vdev, names[r->op],
+           place(r->sector, sector, sizeof sector), (unsigned long long)r->bytes,
            place(r->offset, offset, sizeof offset), place(r->device, device, sizeof device),
            machine, pieces, (unsigned long long)(r->end - r->begin) / 1000,
            r->status ? " failed" : "");

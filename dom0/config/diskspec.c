@@ -18,12 +18,19 @@ enum part {
     PART_WEIGHT,
     PART_IOPS,
     PART_BPS,
+    PART_DISCARD,
     PART_COUNT
 };
 #define PART_POSITIONS PART_DEVTYPE
 
-static const char *const part_names[PART_COUNT] = {"target",  "format", "vdev", "access",
-                                                   "devtype", "weight", "iops", "bps"};
+static const char *const part_names[PART_COUNT] = {"target", "format", "vdev", "access", "devtype",
+                                                   "weight", "iops",   "bps",  "discard"};
+
+/* Words that need no key: that of the part is known. */
+static const struct {
+    const char *word;
+    enum part part;
+} alone[] = {{"cdrom", PART_DEVTYPE}, {"discard", PART_DISCARD}, {"no-discard", PART_DISCARD}};
 
 #define PART_MAX DISKSPEC_PATH_MAX
 
@@ -111,9 +118,19 @@ static unsigned next_position(const struct parts *parts, unsigned from)
     return from;
 }
 
+/* The part that such a word belongs to, or PART_COUNT. */
+static unsigned part_alone(const char *s, size_t len)
+{
+    s = trim(s, &len);
+    for (unsigned i = 0; i < sizeof alone / sizeof alone[0]; i++)
+        if (strlen(alone[i].word) == len && !strncmp(s, alone[i].word, len))
+            return alone[i].part;
+    return PART_COUNT;
+}
+
 static int split(const char *text, struct parts *parts, struct cfg_error *err)
 {
-    unsigned position = 0;
+    unsigned position = 0, part;
 
     for (const char *s = text;;) {
         size_t len = strcspn(s, ","), key_len = strcspn(s, ",=");
@@ -125,8 +142,8 @@ static int split(const char *text, struct parts *parts, struct cfg_error *err)
             return set_part(parts, PART_TARGET, s + 7, strlen(s + 7), err);
         if (key_len < len) {
             rc = set_keyword(parts, s, key_len, len, err);
-        } else if (len == 5 && !strncmp(s, "cdrom", 5)) {
-            rc = set_part(parts, PART_DEVTYPE, s, len, err);
+        } else if ((part = part_alone(s, len)) != PART_COUNT) {
+            rc = set_part(parts, part, s, len, err);
         } else {
             position = next_position(parts, position);
             if (position == PART_POSITIONS) {
@@ -183,6 +200,15 @@ static int check_devtype(const char *word, bool *cdrom, struct cfg_error *err)
     return -XEN_EINVAL;
 }
 
+static int check_discard(const char *word, bool *no_discard, struct cfg_error *err)
+{
+    *no_discard = !strcmp(word, "no-discard");
+    if (!*word || *no_discard || !strcmp(word, "discard"))
+        return 0;
+    cfg_error_set(err, "disk: discard has no value: write discard or no-discard");
+    return -XEN_EINVAL;
+}
+
 static int check_number(const struct parts *parts, enum part which, uint64_t max, uint64_t *number,
                         struct cfg_error *err)
 {
@@ -228,6 +254,8 @@ int diskspec_parse(const char *text, struct diskspec *disk, struct cfg_error *er
 
     if (rc == 0)
         rc = check_devtype(parts.text[PART_DEVTYPE], &disk->cdrom, err);
+    if (rc == 0)
+        rc = check_discard(parts.text[PART_DISCARD], &disk->no_discard, err);
     if (rc == 0)
         rc = check_share(&parts, disk, err);
     if (rc < 0)

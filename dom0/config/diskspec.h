@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One member of xl.cfg's `disk` list: `target,format,vdev,access` by position, or key=value words,
- * or both mixed; `target=` takes the rest of the text; the word cdrom is devtype=cdrom. Pure.
+ * or both mixed; `target=` takes the rest of the text; the words cdrom (devtype=cdrom), discard and
+ * no-discard stand alone. Pure.
  */
 #ifndef DOM0_CONFIG_DISKSPEC_H
 #define DOM0_CONFIG_DISKSPEC_H
@@ -19,7 +20,8 @@ struct diskspec {
     char vdev[12];                  /* the guest's name for it: xvda, xvdb1 */
     unsigned vdev_number;           /* the same as xenstore's number: 51712 for xvda */
     bool readonly;
-    bool cdrom; /* a drive whose medium can be changed; read-only */
+    bool cdrom;      /* a drive whose medium can be changed; read-only */
+    bool no_discard; /* the guest is not offered to give space back */
     /* The domain's share of the real disk (dom0/blk/ioshare.h); 0: nothing is said. */
     unsigned weight;
     uint64_t iops, bps;

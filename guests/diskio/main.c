@@ -8,7 +8,8 @@
  * Prints diskio: boot N, verified M MiB and powers off; stay=1 on the command line keeps it
  * running, disk=NAME takes another than the first disk. at=N: the disk begins N MiB behind its
  * begin. patient=1: what cannot be written is tried again until it can. plug=1 does none of that,
- * but uses whatever disks come and go. bench=N: N requests that somebody counts (bench.h).
+ * but uses whatever disks come and go. discard=N: N times it gives up all of the disk's content,
+ * which reads as zeros afterwards. bench=N: N requests that somebody counts (bench.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,53 @@ static bool run(void)
     return true;
 }
 
+static bool discard_once(void)
+{
+    int rc = blkfront_discard(disk, 0, blkfront_sectors(disk));
+
+    if (rc) {
+        printf("diskio: ERROR %d discarding\n", rc);
+        return false;
+    }
+    for (uint64_t sector = 0; sector < blkfront_sectors(disk); sector += CHUNK_SECTORS) {
+        uint64_t left = blkfront_sectors(disk) - sector;
+        uint32_t count = left < CHUNK_SECTORS ? (uint32_t)left : CHUNK_SECTORS;
+
+        if (!transfer(false, sector, count)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < count * BLKFRONT_SECTOR; i++) {
+            if (buf[i]) {
+                printf("diskio: ERROR sector %lu is not zero\n", sector + i / BLKFRONT_SECTOR);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool discard(uint64_t times)
+{
+    while (times-- > 0) {
+        if (!discard_once()) {
+            return false;
+        }
+    }
+    printf("diskio: discarded %lu sectors\n", blkfront_sectors(disk));
+    return true;
+}
+
+static bool act(void)
+{
+    if (start_option_u64("bench", 0)) {
+        return bench_run(disk, buf);
+    }
+    if (start_option_u64("discard", 0)) {
+        return discard(start_option_u64("discard", 0));
+    }
+    return run();
+}
+
 int main(void)
 {
     char name[32];
@@ -224,7 +272,7 @@ int main(void)
     }
     printf("diskio: disk of %lu sectors, %lu MiB\n", blkfront_sectors(disk),
            blkfront_sectors(disk) / MIB_SECTORS);
-    rc = (start_option_u64("bench", 0) ? bench_run(disk, buf) : run()) ? 0 : 1;
+    rc = act() ? 0 : 1;
     blkfront_close(disk);
     while (start_option_u64("stay", 0)) {
         thread_sleep_ns(3600000000000UL);

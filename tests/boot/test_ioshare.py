@@ -90,6 +90,30 @@ def test_refusals(machine):
     m.run("destroy d")
 
 
+def test_discards(machine):
+    m = machine
+    for name, word, answer in (("yes.img", "discard", "diskio: discarded 8192 sectors"), ("no.img", "no-discard", "diskio: ERROR -95 discarding")):
+        m.run(f"disk-create {name} 4M")
+        m.send(f"create -c diskio name=d cmdline=mib=3 disk=['/disks/{name},raw,xvda,w,{word}']\r")
+        m.expect_exact("diskio: boot 1, verified 3 MiB", 120)
+        m.wait_prompt()
+        m.gone("d")
+        assert int(re.search(r"on disk +(\d+)", m.run(f"disk-info {name}")).group(1)) >= 3 << 20
+        m.send(f"create -c diskio name=d cmdline=discard=1 disk=['/disks/{name},raw,xvda,w,{word}']\r")
+        m.expect_exact(answer, 120)
+        m.wait_prompt()
+        m.gone("d")
+        kept = int(re.search(r"on disk +(\d+)", m.run(f"disk-info {name}")).group(1))
+        assert (kept < 64 << 10) == (word == "discard"), kept
+    m.run("create diskio name=d cmdline=discard=100000 disk=['/disks/yes.img,raw,xvda']")
+    seen = [line.split() for line in m.run("trace-io d 40", 120).splitlines()[1:]]
+    assert ["xvda", "discard", "0", str(4 << 20), "-", "-", "-"] in [line[:7] for line in seen], seen
+    m.run("destroy d")
+    m.gone("d")
+    for name in ("yes.img", "no.img"):
+        m.run(f"rm /disks/{name}")
+
+
 def test_trace_io(boot, disk):
     """What it says of a request is where the data is: the image's offset in the file, the sector on the device."""
     with boot(disk=disk) as m:

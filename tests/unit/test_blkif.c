@@ -202,8 +202,10 @@ static int decode_discard(uint64_t sector, uint64_t sectors, uint8_t flag,
 static void test_discard(void **state)
 {
     const struct blkreq_disk ro = {.sectors = 1000, .readonly = true};
+    const struct blkreq_disk no = {.sectors = 1000, .no_discard = true};
 
     (void)state;
+    assert_int_equal(decode_discard(10, 1, 0, &no), BLKIF_RSP_EOPNOTSUPP);
     assert_int_equal(decode_discard(10, 990, 0, &disk), BLKIF_RSP_OKAY);
     assert_int_equal(req.operation, BLKIF_OP_DISCARD);
     assert_int_equal(req.id, 7);

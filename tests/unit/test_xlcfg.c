@@ -437,10 +437,36 @@ static void test_drives(void **state)
         assert_int_equal(diskspec_parse(bad[i], &disk, &err), -XEN_EINVAL);
 }
 
+static void test_discard_words(void **state)
+{
+    static const struct {
+        const char *text;
+        bool no_discard;
+    } good[] = {{"/disks/a.img,raw,xvda,w", false},
+                {"/disks/a.img,raw,xvda,w,discard", false},
+                {"/disks/a.img,raw,xvda,w,no-discard", true},
+                {"no-discard, /disks/a.img, raw, xvda", true},
+                {"vdev=xvda, no-discard ,target=/disks/a.img", true}};
+    static const char *const bad[] = {"/a,,xvda,w,discard,no-discard", "/a,,xvda,discard=0",
+                                      "/a,,xvda,w,nodiscard"};
+    struct diskspec disk;
+    struct cfg_error err;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(diskspec_parse(good[i].text, &disk, &err), 0);
+        assert_int_equal(disk.no_discard, good[i].no_discard);
+        assert_string_equal(disk.target, "/disks/a.img");
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(diskspec_parse(bad[i], &disk, &err), -XEN_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drives),
+        cmocka_unit_test(test_discard_words),
         cmocka_unit_test(test_whole_file),
         cmocka_unit_test(test_shadow_pool),
         cmocka_unit_test(test_store_modes),
