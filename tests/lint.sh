@@ -77,12 +77,16 @@ check_cppcheck()
     done
 }
 
+# A third of the analyzer's own limit of states for each function: it halves the time, and every basic block that was reached still is (by
+# the checker debug.Stats, in a ninth of the files and in the costliest).
+analyzer="-Xclang -analyzer-config -Xclang max-nodes=75000"
+
 check_tidy()
 {
     sources 'arch/*.c' 'hv/*.c' 'mm/*.c' 'sched/*.c' 'io/*.c' |
-        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$hv_flags"' -fpie 2> /dev/null' tidy || fail "clang-tidy (hypervisor)"
+        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$hv_flags -fpie $analyzer"' 2> /dev/null' tidy || fail "clang-tidy (hypervisor)"
     sources 'guests/*.c' 'dom0/*.c' |
-        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$guest_flags"' 2> /dev/null' tidy || fail "clang-tidy (guests, dom0)"
+        xargs -P "$jobs" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$guest_flags $analyzer"' 2> /dev/null' tidy || fail "clang-tidy (guests, dom0)"
 }
 
 checks=$*
