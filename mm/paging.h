@@ -289,9 +289,9 @@ long paging_read_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, 
                     size_t bytes);
 long paging_write_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,
                      size_t bytes);
-/* The same for several stores in an order that the guest may see: a pointer to its memory, and the
- * paging lock is held until paging_window_end(). NULL, without the lock: it cannot be written, or
- * goes over a page's end. */
+/* The same for several stores in an order that the guest may see, by its kernel's tables whatever
+ * mode it is in: a pointer to its memory, and the paging lock is held until paging_window_end().
+ * NULL, without the lock: it cannot be written, or goes over a page's end. */
 void *paging_window_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, size_t bytes);
 void paging_window_end(struct paging *p, void *window);
 

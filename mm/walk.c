@@ -133,8 +133,34 @@ static long read_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va
     return 0;
 }
 
+/*
+ * The page of va, mapped, if it is writable below s, the shadow of a root (NULL: no): then all that
+ * a walk would look at and note is so, since no shadow is more writable than the guest's entries
+ * (S2), than the frame's record or than its log allow, and a followed table is writable in none
+ * (S4). NULL: walk.
+ */
+static inline char *open_shadowed(const struct shadow *s, vaddr_t va)
+{
+    const uint64_t writable = PTE_P | PTE_RW;
+    uint64_t *e = NULL;
+
+    if (!va_is_guests(va))
+        return NULL;
+    for (unsigned level = LEVELS; level >= 1; level--) {
+        if (!s)
+            return NULL;
+        e = &s->table[va_slot(va, level)];
+        if ((*e & writable) != writable)
+            return NULL;
+        if (level > 1)
+            s = *entry_child(e);
+    }
+    return *entry_record(e) ? frame_map(mfn_of((*e & PTE_ADDR) >> PAGE_SHIFT)) : NULL;
+}
+
 /* The page of va, to be written by the hypervisor, in *page, mapped. */
-static long open_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, char **page)
+static __attribute__((noinline)) long walk_page(struct paging *p, const struct paging_vcpu *pv,
+                                                vaddr_t va, char **page)
 {
     gfn_t gfn;
     struct gfn_record *r = resolve(p, pv, va, true, &gfn);
@@ -149,6 +175,12 @@ static long open_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va
     log_write(p, r, gfn);
     *page = frame_map(record_mfn(r));
     return 0;
+}
+
+static long open_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, char **page)
+{
+    *page = open_shadowed(pv->user_mode ? pv->user_top : pv->kernel_top, va);
+    return *page ? 0 : walk_page(p, pv, va, page);
 }
 
 static long write_page(struct paging *p, const struct paging_vcpu *pv, vaddr_t va, const void *src,
@@ -212,10 +244,17 @@ void *paging_window_va(struct paging *p, const struct paging_vcpu *pv, vaddr_t v
     if (bytes_in_page(va, bytes) < bytes)
         return NULL;
     paging_lock(p);
-    if (!open_page(p, pv, va, &page))
-        return page + va % PAGE_SIZE;
-    paging_unlock(p);
-    return NULL;
+    page = open_shadowed(pv->kernel_top, va);
+    if (!page) {
+        struct paging_vcpu kernel = *pv;
+
+        kernel.user_mode = false;
+        if (walk_page(p, &kernel, va, &page)) {
+            paging_unlock(p);
+            return NULL;
+        }
+    }
+    return page + va % PAGE_SIZE;
 }
 
 void paging_window_end(struct paging *p, void *window)

@@ -512,7 +512,7 @@ void sched_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 {
     uint64_t now;
 
-    memset(out, 0, sizeof *out); /* guests get all of it, the gap behind `state` too */
+    __builtin_memset(out, 0, sizeof *out); /* guests get all of it, the gap behind `state` too */
     sched_lock();
     now = arch_time_ns();
     out->state = v->sched.run_state;

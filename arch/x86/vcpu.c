@@ -107,7 +107,6 @@ static void write_runstate(struct vcpu_runstate_info *area, const struct vcpu_ru
  */
 static void publish_runstate(struct vcpu *v)
 {
-    struct paging_vcpu kernel;
     struct paging *p = v->domain->paging;
     bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
     struct vcpu_runstate_info info, *area;
@@ -115,10 +114,8 @@ static void publish_runstate(struct vcpu *v)
 
     if (!v->runstate_va)
         return;
-    kernel = v->paging;
-    kernel.user_mode = false;
     sched_runstate(v, &info);
-    area = paging_window_va(p, &kernel, v->runstate_va, sizeof info);
+    area = paging_window_va(p, &v->paging, v->runstate_va, sizeof info);
     if (area) {
         write_runstate(area, &info, flag);
         paging_window_end(p, area);

@@ -14,6 +14,7 @@
 /* The tree of most tests: L4 at gfn 10, L3 11, L2 12, L1 13; data from 20 on. */
 #define VA va_of(3, 1, 2, 4)
 #define L4 10
+#define L2 12
 #define L1 13
 
 static int setup(void **state)
@@ -371,6 +372,65 @@ static void test_va_access(void **state)
     expect_ok(0, VA, READ, 23);
 }
 
+/* A window at va shows that gfn's page; false: there is none. */
+static bool window_shows(vaddr_t va, uint64_t gfn)
+{
+    char *at = paging_window_va(w.p, &w.v[0], va, 8);
+
+    if (!at)
+        return false;
+    assert_ptr_equal(at, guest_page(gfn));
+    paging_window_end(w.p, at);
+    return true;
+}
+
+/* The hypervisor writes there at each switch, mostly by the shadow that it finds: which must not
+ * give more than the guest's tables and frames do now. */
+static void test_window(void **state)
+{
+    const vaddr_t far = va_of(3, 1, 3, 0);
+    mfn_t out;
+
+    (void)state;
+    poke(L1, 4, 20, P | RW);
+    poke(L1, 7, L1, P | RW);
+    set_root(0, L4);
+    assert_true(window_shows(VA, 20)); /* walked */
+    expect_ok(0, VA, WRITE, 20);
+    assert_true(window_shows(VA, 20)); /* by the shadow */
+    w.v[0].user_mode = true;           /* the kernel's tables all the same */
+    assert_true(window_shows(VA, 20));
+    w.v[0].user_mode = false;
+    assert_null(paging_window_va(w.p, &w.v[0], VA + 4090, 8));
+    assert_false(window_shows(0xffff800000000000UL, 0));
+    /* Read-only, first by an upper table, then by its own entry. */
+    assert_int_equal(update(L2, va_slot(VA, 2), (uint64_t)L1 << PAGE_SHIFT | (FULL & ~RW)), 0);
+    assert_false(window_shows(VA, 20));
+    assert_int_equal(update(L2, va_slot(VA, 2), (uint64_t)L1 << PAGE_SHIFT | FULL), 0);
+    expect_ok(0, VA, WRITE, 20);
+    assert_int_equal(update(L1, 4, 20UL << PAGE_SHIFT | (FULL & ~RW)), 0);
+    assert_false(window_shows(VA, 20));
+    /* Another page; then that is a table: written, it is none any more. */
+    assert_int_equal(update(L1, 4, 21UL << PAGE_SHIFT | FULL), 0);
+    arch_tlb_flush_all();
+    expect_ok(0, VA, WRITE, 21);
+    assert_true(window_shows(VA, 21));
+    poke(21, 0, 22, FULL);
+    assert_int_equal(update(L2, va_slot(far, 2), 21UL << PAGE_SHIFT | FULL), 0);
+    expect_ok(0, far, WRITE, 22);
+    assert_true(p2m_record(w.p, 21)->live);
+    assert_true(window_shows(VA, 21));
+    assert_false(p2m_record(w.p, 21)->live);
+    check_world();
+    /* Given away. */
+    expect_ok(0, VA, WRITE, 21);
+    paging_lock(w.p);
+    assert_int_equal(p2m_remove_ram(w.p, gfn_of(21), &out), 0);
+    paging_unlock(w.p);
+    frame_put(frame_of(out));
+    assert_false(window_shows(VA, 21));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -387,6 +447,7 @@ int main(void)
         T(test_flush_only_when_needed),
         T(test_tiny_pool),
         T(test_va_access),
+        T(test_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
