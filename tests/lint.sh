@@ -78,7 +78,7 @@ check_cppcheck()
 }
 
 # A third of the analyzer's own limit of states for each function: it halves the time, and every basic block that was reached still is (by
-# the checker debug.Stats, in a ninth of the files and in the costliest).
+# the checker debug.Stats, in 30 of the files).
 analyzer="-Xclang -analyzer-config -Xclang max-nodes=75000"
 
 check_tidy()

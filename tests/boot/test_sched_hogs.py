@@ -140,7 +140,7 @@ def test_domain_0_answers_beside_sixteen_hogs(counted):
 # ---- by the host's clock ----
 
 def test_pinned_vcpus_stay(machine_of):
-    """Four processors, more hogs than that: each vCPU is where it may be whenever one looks, and all get on."""
+    """Four processors, more hogs than that: once a vCPU is where it may be, it is so whenever one looks, and all get on."""
     m = machine_of(4)
     pins = {"p0": ["0", "1"], "p1": ["1-2", "1-2"], "p2": ["3", "^0"], "free": ["all", "all"]}
     for name, cpus in pins.items():
@@ -148,16 +148,20 @@ def test_pinned_vcpus_stay(machine_of):
         for vcpu, mask in enumerate(cpus):
             assert m.run(f"vcpu-pin {name} {vcpu} {mask}") == ""
     may = {"0": {0}, "1": {1}, "1-2": {1, 2}, "3": {3}, "^0": {1, 2, 3}, "all": {0, 1, 2, 3}}
+
+    def misplaced():
+        return [(name, vcpu, cpu) for name, vcpu, cpu, _ in vcpus(m) if name in pins and cpu not in may[pins[name][vcpu]]]
+
+    m.wait_until(lambda: not misplaced(), "each is where it may be", 60)
     first = {row[:2]: row[3] for row in vcpus(m)}
     for _ in range(12):
-        for name, vcpu, cpu, _ in vcpus(m):
-            if name in pins:
-                assert cpu in may[pins[name][vcpu]], (name, vcpu, cpu)
+        assert misplaced() == []
     m.wait_until(lambda: all(s > first[(n, v)] for n, v, _, s in vcpus(m) if n in pins), "every vCPU gets on", 60)
     m.run("vcpu-pin free all 2")
     m.wait_until(lambda: {cpu for _, _, cpu, _ in vcpus(m, "free")} == {2}, "both have run there", 60)
     for _ in range(5):
         assert {cpu for _, _, cpu, _ in vcpus(m, "free")} == {2}
+
 
 def test_domain_0_answers_beside_sixteen_hogs_on_two(machine_of):
     check_that_domain_0_answers(machine_of(2))
