@@ -199,7 +199,18 @@ int images_open(const struct image_env *env, const char *path, enum image_format
 
 int images_map(const struct image_extent *e, bool write, struct vfs_extent *extent)
 {
-    return vfs_map(e->file->priv, e->offset, e->len, write, extent);
+    return write ? vfs_map_new(e->file->priv, e->offset, e->len, extent)
+                 : vfs_map(e->file->priv, e->offset, e->len, false, extent);
+}
+
+int images_keep(struct image_file *f, uint64_t offset, uint64_t sector, uint64_t len)
+{
+    return vfs_keep(f->priv, offset, sector, len);
+}
+
+void images_drop(struct image_file *f, uint64_t sector, uint64_t len)
+{
+    vfs_drop(f->priv, sector, len);
 }
 
 uint64_t images_allocated(const struct image *im)

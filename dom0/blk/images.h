@@ -32,9 +32,14 @@ int images_open(const struct image_env *env, const char *path, enum image_format
 /* The path of an image that has this one as its base, other than `but` (or NULL). */
 bool images_child(const char *path, const char *but, char child[IMAGE_PATH_MAX]);
 
-/* Where a part of an image's file lies on the device, as vfs_map(). */
+/* Where a part of an image's file lies on the device, as vfs_map(), or for writing vfs_map_new().
+ */
 struct vfs_extent;
 int images_map(const struct image_extent *e, bool write, struct vfs_extent *extent);
+/* Ends what vfs_map_new() began at `offset` of the file: `sector` and `len` were written, or not.
+ */
+int images_keep(struct image_file *f, uint64_t offset, uint64_t sector, uint64_t len);
+void images_drop(struct image_file *f, uint64_t sector, uint64_t len);
 
 /* Bytes that an image's files, without its bases', take on the disk. */
 uint64_t images_allocated(const struct image *im);

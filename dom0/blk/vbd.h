@@ -11,6 +11,7 @@
  *   vbdio.c     requests
  *   vbdpages.c  the guest's pages: mapped for a request, or kept mapped
  *   vbddev.c    requests to the device, which serve one of the guest's or several
+ *   vbdfresh.c  blocks for writes into holes
  *   vbdtrace.c  records of them
  */
 #ifndef DOM0_BLK_VBD_H
@@ -32,6 +33,8 @@ struct blkdev;
 struct blk_segment;
 struct vbd;
 struct vbd_dev;
+struct vbd_fresh;
+struct vfs_extent;
 
 #define VBD_BACKENDS "/local/domain/0/backend/vbd"
 
@@ -108,7 +111,8 @@ struct vbd {
     struct vbd_dev *pending; /* for the device, may still become larger */
     struct vbd_dev *spare;
     struct vbd_io *done; /* completed, to be answered */
-    struct blkreq req;   /* the one being started: too large for a stack, as is its plan */
+    struct vbd_fresh *fresh;
+    struct blkreq req; /* the one being started: too large for a stack, as is its plan */
     struct blkplan plan;
 };
 
@@ -175,6 +179,18 @@ void vbdio_settle(void *vbd);
 void vbdio_finish_all(struct vbd *v);
 /* A part of a request is done; the last one hands it to the disk's thread. */
 void vbdio_part_done(struct vbd_io *io, int status);
+
+/* vbdfresh.c. Blocks that a request has for a hole of a file: vfs_map_new(). On error they are
+ * given back. */
+int vbdfresh_add(const struct vbd_io *io, struct image_file *file, uint64_t offset,
+                 const struct vfs_extent *extent);
+/* Where the begin of a part of a file lies, if this request has got blocks for it already. */
+bool vbdfresh_find(const struct vbd_io *io, const struct image_extent *e, uint64_t *sector,
+                   uint64_t *bytes);
+/* Another request has got some there, and has not ended. */
+bool vbdfresh_overlaps(const struct vbd_io *io, const struct image_extent *e);
+/* All parts of a request are done: its blocks are the file's, or, if it has failed, given back. */
+int vbdfresh_end(const struct vbd_io *io);
 
 /* vbdpages.c. All of a request's pages, or none and a negative errno. */
 int vbdpages_map(struct vbd *v, const struct blkreq *req, struct vbd_page *pages);

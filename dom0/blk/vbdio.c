@@ -108,12 +108,36 @@ static void discard(struct vbd_ring *r, const struct blkreq *req)
 
 /* --- reads and writes --- */
 
+/* From the image's file to the device. */
+static int map_file(struct vbd_io *io, const struct image_extent *part, bool write,
+                    uint64_t *sector, uint64_t *bytes)
+{
+    struct vfs_extent extent;
+    int error;
+
+    if (write && vbdfresh_find(io, part, sector, bytes)) {
+        return 0;
+    }
+    if (write && vbdfresh_overlaps(io, part)) {
+        vbdio_settle(io->vbd);
+    }
+    error = images_map(part, write, &extent);
+    if (!error && extent.fresh) {
+        error = vbdfresh_add(io, part->file, part->offset, &extent);
+    }
+    if (!error) {
+        *sector = extent.sector == VFS_HOLE ? BLKPLAN_HOLE : extent.sector;
+        *bytes = extent.len;
+    }
+    return error;
+}
+
 /* From the disk through the image to its file, and from there to the device. */
 static int map_disk(void *arg, uint64_t offset, uint64_t len, bool write, uint64_t *sector,
                     uint64_t *bytes)
 {
-    struct vbd *v = arg;
-    struct vfs_extent extent;
+    struct vbd_io *io = arg;
+    struct vbd *v = io->vbd;
     struct image_extent part;
     int error = write ? image_map_write(v->image, offset, len, &part)
                       : image_map(v->image, offset, len, &part);
@@ -126,12 +150,7 @@ static int map_disk(void *arg, uint64_t offset, uint64_t len, bool write, uint64
     if (part.kind != IMAGE_DATA) {
         return 0;
     }
-    error = images_map(&part, write, &extent);
-    if (!error) {
-        *sector = extent.sector == VFS_HOLE ? BLKPLAN_HOLE : extent.sector;
-        *bytes = extent.len;
-    }
-    return error;
+    return map_file(io, &part, write, sector, bytes);
 }
 
 /* What no device can read into the guest's pages: zeros, and what is compressed. */
@@ -165,7 +184,7 @@ static int start_parts(struct vbd_io *io, const struct blkreq *req)
 
     blkplan_begin(plan, req);
     while (!error && blkplan_more(plan)) {
-        error = blkplan_next(plan, v->dev->max_segs, map_disk, v);
+        error = blkplan_next(plan, v->dev->max_segs, map_disk, io);
         for (unsigned i = 0; i < plan->nruns && !error; i++) {
             const struct blkplan_run *run = &plan->runs[i];
             const struct blkreq_piece *pieces = &plan->pieces[run->first];
@@ -229,7 +248,8 @@ static void barrier(struct vbd_ring *r, const struct blkreq *req)
     if (io) {
         vbddev_submit(v);
         wait_event(&v->wake, v->flying == 0);
-        vbdio_part_done(io, io->status ? 0 : flush_all(v));
+        error = vbdfresh_end(io); /* what is flushed is to be found */
+        vbdio_part_done(io, io->status || error ? error : flush_all(v));
     }
 }
 
@@ -336,8 +356,11 @@ void vbdio_finish_all(struct vbd *v)
     }
     while (v->done) {
         struct vbd_io *io = v->done;
+        int error;
 
         v->done = io->next;
+        error = vbdfresh_end(io);
+        io->status = io->status ? io->status : error;
         if (io->status && !io->told) {
             vbd_complain(v, "a request failed: %s", vfs_strerror(io->status));
         }

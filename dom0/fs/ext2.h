@@ -123,6 +123,20 @@ int ext2_bmap_alloc(struct ext2_inode *ip, uint32_t fblock, uint32_t want, const
                     uint32_t *block, uint32_t *count);
 
 /*
+ * For who writes whole blocks to the device by itself, and does not want zeros written there first:
+ * blocks for a hole, which the file refers to only after ext2_link(), called when their content is
+ * on the device. Until then they are reserved in memory alone, so that neither a reader nor a power
+ * cut finds in the file what others had there. *fresh false: there were blocks already, as
+ * ext2_bmap() has them. All that is reserved has to be linked or given back, before the file is
+ * put.
+ */
+int ext2_reserve(struct ext2_inode *ip, uint32_t fblock, uint32_t want, uint32_t *block,
+                 uint32_t *count, bool *fresh);
+/* -EIO: the hole is gone; then, and after other errors, the blocks are given back. */
+int ext2_link(struct ext2_inode *ip, uint32_t fblock, uint32_t block, uint32_t count);
+void ext2_unreserve(struct ext2_inode *ip, uint32_t block, uint32_t count);
+
+/*
  * Makes holes of file blocks and gives them back. Blocks of pointers stay. Whoever works on the
  * blocks by ext2_bmap() must have ended that.
  */

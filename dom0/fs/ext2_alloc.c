@@ -6,6 +6,7 @@
  */
 #include "dom0/fs/ext2_impl.h"
 
+#include <stdlib.h>
 #include <xen/errno.h>
 
 static bool bit_get(const uint8_t *map, uint32_t bit)
@@ -120,16 +121,16 @@ static void count_inodes(struct ext2 *fs, uint32_t group, int change, bool dir)
     group_changed(fs, group);
 }
 
-/* A group's blocks: those that have an owner, and those that have none but cannot be had yet. */
+/* A group's blocks: those that have an owner, and those that have none but cannot be had. */
 struct taken {
     const uint8_t *map;
-    const uint8_t *held; /* or NULL */
+    const uint8_t *held, *reserved; /* or NULL */
     uint32_t limit;
 };
 
 static uint8_t taken_byte(const struct taken *t, uint32_t byte)
 {
-    return t->held ? t->map[byte] | t->held[byte] : t->map[byte];
+    return t->map[byte] | (t->held ? t->held[byte] : 0) | (t->reserved ? t->reserved[byte] : 0);
 }
 
 static bool is_taken(const struct taken *t, uint32_t bit)
@@ -158,51 +159,97 @@ static uint32_t find_free(const struct taken *t, uint32_t start)
     return t->limit;
 }
 
-/* 0 with *count == 0: this group has none, whatever its counter says. */
-static int alloc_in_group(struct ext2 *fs, uint32_t group, uint32_t start, uint32_t want,
-                          uint32_t *first, uint32_t *count)
+/* Up to want free blocks in a row; how many, 0: this group has none, whatever its counter says. */
+static uint32_t find_run(const struct ext2 *fs, uint32_t group, const uint8_t *map, uint32_t start,
+                         uint32_t want, uint32_t *bit)
 {
-    struct taken taken = {.held = ext2_journal_held(fs, group), .limit = group_blocks(fs, group)};
+    struct taken taken = {.map = map,
+                          .held = ext2_journal_held(fs, group),
+                          .reserved = fs->reserved[group].map,
+                          .limit = group_blocks(fs, group)};
+    uint32_t n = 0;
+
+    *bit = find_free(&taken, start);
+    if (*bit == taken.limit && start > 0)
+        *bit = find_free(&taken, 0);
+    while (n < want && *bit + n < taken.limit && !is_taken(&taken, *bit + n))
+        n++;
+    return n;
+}
+
+/* In the bitmap, to be written. */
+static int take_run(struct ext2 *fs, uint32_t group, struct ext2_buf *map, uint32_t bit, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        bit_set(map->data, bit + i);
+    count_blocks(fs, group, -(int32_t)n);
+    return ext2_buf_write(fs, map);
+}
+
+static int reserve_run(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t n)
+{
+    struct ext2_reserved *r = &fs->reserved[group];
+
+    if (!r->map)
+        r->map = calloc(1, fs->block_size);
+    if (!r->map)
+        return -XEN_ENOMEM;
+    for (uint32_t i = 0; i < n; i++)
+        bit_set(r->map, bit + i);
+    r->count += n;
+    return 0;
+}
+
+static void unreserve_run(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t n)
+{
+    struct ext2_reserved *r = &fs->reserved[group];
+
+    for (uint32_t i = 0; i < n; i++)
+        bit_clear(r->map, bit + i);
+    r->count -= n;
+    if (r->count == 0) {
+        free(r->map);
+        r->map = NULL;
+    }
+}
+
+/* What is wanted of the allocator. */
+struct wish {
+    uint32_t goal;
+    uint32_t want;
+    bool reserve;
+};
+
+static int alloc_in_group(struct ext2 *fs, uint32_t group, const struct wish *wish, uint32_t *first,
+                          uint32_t *count)
+{
+    uint32_t from = ext2_group_start(fs, group), bit;
+    bool here = wish->goal >= from && wish->goal - from < fs->sb.blocks_per_group;
     struct ext2_buf *map;
-    uint32_t bit, n = 0;
     int rc = ext2_buf_get(fs, fs->groups[group].block_bitmap, &map);
 
     *count = 0;
     if (rc < 0)
         return rc;
-    taken.map = map->data;
-    bit = find_free(&taken, start);
-    if (bit == taken.limit && start > 0)
-        bit = find_free(&taken, 0);
-    while (n < want && bit + n < taken.limit && !is_taken(&taken, bit + n))
-        n++;
-    *first = ext2_group_start(fs, group) + bit;
-    if (n > 0 && !ext2_block_ok(fs, *first, n))
+    *count = find_run(fs, group, map->data, here ? wish->goal - from : 0, wish->want, &bit);
+    *first = from + bit;
+    if (*count > 0 && !ext2_block_ok(fs, *first, *count))
         rc = ext2_corrupt(fs, "the block bitmap of group %u calls its tables free", group);
-    else if (n > 0) {
-        for (uint32_t i = 0; i < n; i++)
-            bit_set(map->data, bit + i);
-        count_blocks(fs, group, -(int32_t)n);
-        rc = ext2_buf_write(fs, map);
-        *count = n;
-    }
+    else if (*count > 0)
+        rc = wish->reserve ? reserve_run(fs, group, bit, *count)
+                           : take_run(fs, group, map, bit, *count);
     ext2_buf_put(map);
     return rc;
 }
 
-static int alloc_anywhere(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+static int alloc_anywhere(struct ext2 *fs, const struct wish *wish, uint32_t *first,
                           uint32_t *count)
 {
-    uint32_t group;
+    uint32_t group = group_of(fs, wish->goal);
 
-    if (goal < fs->sb.first_data_block || goal >= fs->sb.blocks_count)
-        goal = fs->sb.first_data_block;
-    group = group_of(fs, goal);
     for (uint32_t i = 0; i < fs->group_count; i++) {
-        uint32_t start = i == 0 ? goal - ext2_group_start(fs, group) : 0;
-
         if (fs->groups[group].free_blocks_count) {
-            int rc = alloc_in_group(fs, group, start, want, first, count);
+            int rc = alloc_in_group(fs, group, wish, first, count);
 
             if (rc < 0)
                 return rc;
@@ -216,17 +263,55 @@ static int alloc_anywhere(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_
     return -XEN_ENOSPC;
 }
 
-int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
-                      uint32_t *count)
+static int alloc(struct ext2 *fs, struct wish *wish, uint32_t *first, uint32_t *count)
 {
     int rc = fs->journal.held_vague ? ext2_journal_commit(fs) : 0;
 
+    if (wish->goal < fs->sb.first_data_block || wish->goal >= fs->sb.blocks_count)
+        wish->goal = fs->sb.first_data_block;
     if (rc == 0)
-        rc = alloc_anywhere(fs, goal, want, first, count);
+        rc = alloc_anywhere(fs, wish, first, count);
     if (rc != -XEN_ENOSPC || !fs->journal.holds)
         return rc;
     rc = ext2_journal_commit(fs); /* what is free only then */
-    return rc ? rc : alloc_anywhere(fs, goal, want, first, count);
+    return rc ? rc : alloc_anywhere(fs, wish, first, count);
+}
+
+int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+                      uint32_t *count)
+{
+    struct wish wish = {.goal = goal, .want = want};
+
+    return alloc(fs, &wish, first, count);
+}
+
+int ext2_reserve_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+                        uint32_t *count)
+{
+    struct wish wish = {.goal = goal, .want = want, .reserve = true};
+
+    return alloc(fs, &wish, first, count);
+}
+
+void ext2_unreserve_blocks(struct ext2 *fs, uint32_t first, uint32_t count)
+{
+    uint32_t group = group_of(fs, first); /* a run lies in one */
+
+    unreserve_run(fs, group, first - ext2_group_start(fs, group), count);
+}
+
+int ext2_take_reserved(struct ext2 *fs, uint32_t first, uint32_t count)
+{
+    uint32_t group = group_of(fs, first);
+    struct ext2_buf *map;
+    int rc = ext2_buf_get(fs, fs->groups[group].block_bitmap, &map);
+
+    if (rc == 0) {
+        rc = take_run(fs, group, map, first - ext2_group_start(fs, group), count);
+        ext2_buf_put(map);
+    }
+    ext2_unreserve_blocks(fs, first, count);
+    return rc;
 }
 
 /* The part of a range that lies in one group. */

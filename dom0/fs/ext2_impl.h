@@ -54,6 +54,13 @@ struct ext2_journal {
     struct ext2_journal_super super;
 };
 
+/* The blocks of a group that are free on disk, and promised to a file that does not refer to them
+ * yet. */
+struct ext2_reserved {
+    uint8_t *map; /* NULL while there are none */
+    uint32_t count;
+};
+
 struct ext2 {
     struct blkdev *dev;
     struct ext2_env env;
@@ -77,6 +84,7 @@ struct ext2 {
     struct ext2_super_disk sb;
     struct ext2_group_disk *groups; /* gdt_blocks blocks, as on disk */
     bool *gdt_dirty;                /* per block of it */
+    struct ext2_reserved *reserved; /* per group */
     struct ext2_buf bufs[EXT2_BUFS];
     uint64_t use_clock;
     uint8_t *bounce; /* one block, for partial ones */
@@ -129,6 +137,12 @@ bool ext2_block_ok(const struct ext2 *fs, uint32_t block, uint32_t count);
 /* 1 to want consecutive blocks at or near goal; the bitmap is on disk. -ENOSPC. */
 int ext2_alloc_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
                       uint32_t *count);
+/* The same in memory only, for ext2_unreserve_blocks(), or ext2_take_reserved(). */
+int ext2_reserve_blocks(struct ext2 *fs, uint32_t goal, uint32_t want, uint32_t *first,
+                        uint32_t *count);
+void ext2_unreserve_blocks(struct ext2 *fs, uint32_t first, uint32_t count);
+/* They are in the bitmap, if that can be had, and not reserved any more. */
+int ext2_take_reserved(struct ext2 *fs, uint32_t first, uint32_t count);
 /* Clears bits; the bitmap goes to disk at ext2_buf_flush(). -EIO if one was clear or is not a
  * file's. */
 int ext2_free_blocks(struct ext2 *fs, uint32_t first, uint32_t count);

@@ -180,14 +180,12 @@ static void give_back(struct ext2 *fs, const struct extension *ext)
     ext2_buf_flush(fs);
 }
 
-static int take(struct ext2 *fs, uint32_t goal, int missing, uint32_t want, struct extension *ext)
+static int take_pointers(struct ext2 *fs, uint32_t goal, int missing, struct extension *ext)
 {
-    uint32_t n;
     int rc = 0;
 
-    memset(ext, 0, sizeof(*ext));
     while (rc == 0 && ext->pointer_count < missing) {
-        uint32_t *block = &ext->pointers[ext->pointer_count];
+        uint32_t *block = &ext->pointers[ext->pointer_count], n;
 
         rc = ext2_alloc_blocks(fs, goal, 1, block, &n);
         if (rc == 0) {
@@ -195,6 +193,17 @@ static int take(struct ext2 *fs, uint32_t goal, int missing, uint32_t want, stru
             ext->pointer_count++;
         }
     }
+    return rc;
+}
+
+static int take(struct ext2 *fs, uint32_t goal, int missing, uint32_t want, struct extension *ext)
+{
+    int rc;
+
+    memset(ext, 0, sizeof(*ext));
+    rc = take_pointers(fs, goal, missing, ext);
+    if (rc == 0 && missing > 0)
+        goal = ext->pointers[missing - 1] + 1;
     if (rc == 0)
         rc = ext2_alloc_blocks(fs, goal, want, &ext->first, &ext->count);
     if (rc < 0)
@@ -247,6 +256,90 @@ static int link_extension(struct ext2_inode *ip, const struct way *way, uint32_t
     if (buf)
         rc = ext2_buf_write(fs, buf);
     return rc ? rc : ext2_iwrite(ip);
+}
+
+/* The blocks of pointers that lead to fblock, as far as they are missing; they are empty. */
+static int make_way(struct ext2_inode *ip, uint32_t fblock)
+{
+    struct ext2 *fs = ip->fs;
+    struct extension ext = {0};
+    struct ext2_buf *buf;
+    struct way way;
+    uint32_t *slots;
+    int rc = walk(ip, fblock, &way, &slots, &buf);
+
+    if (rc < 0)
+        return rc;
+    if (way.depth < way.levels) {
+        rc = take_pointers(fs, alloc_goal(ip, fblock), way.levels - way.depth, &ext);
+        if (rc == 0)
+            rc = write_pointers(fs, &way, &ext);
+        if (rc < 0)
+            give_back(fs, &ext);
+        else
+            rc = link_extension(ip, &way, slots, buf, &ext);
+    }
+    if (buf)
+        ext2_buf_put(buf);
+    return rc;
+}
+
+int ext2_reserve(struct ext2_inode *ip, uint32_t fblock, uint32_t want, uint32_t *block,
+                 uint32_t *count, bool *fresh)
+{
+    struct ext2 *fs = ip->fs;
+    int rc = ext2_bmap(ip, fblock, want, block, count);
+
+    *fresh = false;
+    if (rc < 0 || *block)
+        return rc;
+    rc = ext2_begin(fs);
+    if (rc == 0)
+        rc = make_way(ip, fblock);
+    if (rc == 0)
+        rc = ext2_bmap(ip, fblock, want, block, count); /* up to the end of its block of pointers */
+    if (rc < 0)
+        return rc;
+    rc = ext2_reserve_blocks(fs, alloc_goal(ip, fblock), *count, block, count);
+    if (rc < 0)
+        return rc;
+    ip->goal = *block + *count;
+    *fresh = true;
+    return 0;
+}
+
+void ext2_unreserve(struct ext2_inode *ip, uint32_t block, uint32_t count)
+{
+    ext2_unreserve_blocks(ip->fs, block, count);
+}
+
+int ext2_link(struct ext2_inode *ip, uint32_t fblock, uint32_t block, uint32_t count)
+{
+    struct extension ext = {.first = block, .count = count};
+    struct ext2_buf *buf = NULL;
+    uint32_t *slots, at;
+    struct way way;
+    int rc = ext2_begin(ip->fs);
+
+    if (rc == 0)
+        rc = walk(ip, fblock, &way, &slots, &buf);
+    if (rc == 0 && way.depth < way.levels)
+        rc = -XEN_EIO;
+    at = rc == 0 ? way.index[way.levels] : 0;
+    for (uint32_t n = 0; rc == 0 && n < count; n++) {
+        if (at + n >= slot_limit(ip->fs, &way) || slots[at + n])
+            rc = -XEN_EIO;
+    }
+    if (rc == 0) {
+        rc = ext2_take_reserved(ip->fs, block, count);
+        if (rc == 0)
+            rc = link_extension(ip, &way, slots, buf, &ext);
+    } else {
+        ext2_unreserve(ip, block, count);
+    }
+    if (buf)
+        ext2_buf_put(buf);
+    return rc;
 }
 
 int ext2_bmap_alloc(struct ext2_inode *ip, uint32_t fblock, uint32_t want, const void *data,

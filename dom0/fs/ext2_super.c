@@ -229,9 +229,11 @@ static int load_groups(struct ext2 *fs, char *problem)
 
     fs->groups = calloc(fs->gdt_blocks, fs->block_size);
     fs->gdt_dirty = calloc(fs->gdt_blocks, sizeof(*fs->gdt_dirty));
+    fs->reserved = calloc(fs->group_count, sizeof(*fs->reserved));
     fs->bounce = malloc(fs->block_size);
     fs->zeros = calloc(EXT2_ZERO_BLOCKS, fs->block_size);
-    if (!fs->groups || !fs->gdt_dirty || !fs->bounce || !fs->zeros || ext2_cache_init(fs) < 0)
+    if (!fs->groups || !fs->gdt_dirty || !fs->reserved || !fs->bounce || !fs->zeros ||
+        ext2_cache_init(fs) < 0)
         return refuse(problem, -XEN_ENOMEM, "not enough memory to mount the file system");
     rc = ext2_disk_read(fs, fs->sb.first_data_block + 1, fs->gdt_blocks, fs->groups);
     if (rc < 0)
@@ -249,6 +251,7 @@ static void unload(struct ext2 *fs)
 {
     ext2_journal_free(fs);
     ext2_cache_free(fs);
+    free(fs->reserved); /* its maps are gone: files that hold blocks are open */
     free(fs->groups);
     free(fs->gdt_dirty);
     free(fs->bounce);

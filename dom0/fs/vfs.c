@@ -7,34 +7,18 @@
 #include <xen/errno.h>
 
 #include "dom0/drivers/blkdev.h"
-#include "dom0/fs/ext2.h"
 #include "dom0/fs/ext2_disk.h"
+#include "dom0/fs/vfs_impl.h"
 
 /* The lock is held for that much at a time, so that a large copy does not keep guests from their
  * disks. */
 #define VFS_CHUNK       (128u << 10)
 #define VFS_MAX_ENTRIES 65536u
-#define VFS_MAP_BLOCKS  256u
 #define VFS_TICKS_MAX   5
 
-struct vfs_file {
-    struct ext2_inode *ip;
-    struct ext2_use use;
-    unsigned int flags;
-    uint64_t pos;
-};
+struct vfs_mount vfs;
 
-static struct {
-    struct ext2 *fs; /* NULL: not mounted */
-    struct blkdev *dev;
-    struct vfs_env env;
-    uint64_t seen_changes; /* at the last tick */
-    unsigned int ticks;    /* since the last sync */
-    char problem[EXT2_PROBLEM_LEN];
-} vfs;
-
-/* 0 with the lock held, or -ENODEV without. */
-static int vfs_enter(void)
+int vfs_enter(void)
 {
     if (vfs.env.lock)
         vfs.env.lock();
@@ -45,7 +29,7 @@ static int vfs_enter(void)
     return -XEN_ENODEV;
 }
 
-static void vfs_leave(void)
+void vfs_leave(void)
 {
     if (vfs.env.unlock)
         vfs.env.unlock();
@@ -323,65 +307,18 @@ uint64_t vfs_allocated(const struct vfs_file *file)
     return st.sectors << BLK_SECTOR_SHIFT;
 }
 
-static int enter_to_write(const struct vfs_file *file)
+int vfs_enter_to_write(const struct vfs_file *file)
 {
     return file->flags & VFS_WRITE ? vfs_enter() : -XEN_EBADF;
 }
 
 int vfs_truncate(struct vfs_file *file, uint64_t size)
 {
-    int rc = enter_to_write(file);
+    int rc = vfs_enter_to_write(file);
 
     if (rc < 0)
         return rc;
     rc = ext2_truncate(file->ip, size);
-    vfs_leave();
-    return rc;
-}
-
-int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
-            struct vfs_extent *extent)
-{
-    uint32_t size = ext2_block_size(vfs.fs), in = (uint32_t)(offset & (size - 1));
-    uint64_t file_size = ext2_size(file->ip), want;
-    uint32_t block, count, fblock;
-    int rc;
-
-    if (alloc && !(file->flags & VFS_WRITE))
-        return -XEN_EBADF;
-    if (len == 0 || (offset | len) & (BLK_SECTOR_SIZE - 1) || offset > file_size ||
-        len > file_size - offset)
-        return -XEN_EINVAL;
-    fblock = (uint32_t)(offset / size);
-    want = (in + len + size - 1) / size;
-    if (want > (alloc ? VFS_MAP_BLOCKS : UINT32_MAX))
-        want = alloc ? VFS_MAP_BLOCKS : UINT32_MAX;
-    rc = vfs_enter();
-    if (rc < 0)
-        return rc;
-    if (alloc)
-        rc = ext2_bmap_alloc(file->ip, fblock, (uint32_t)want, NULL, &block, &count);
-    else
-        rc = ext2_bmap(file->ip, fblock, (uint32_t)want, &block, &count);
-    vfs_leave();
-    if (rc < 0)
-        return rc;
-    extent->sector = block ? ((uint64_t)block * size + in) >> BLK_SECTOR_SHIFT : VFS_HOLE;
-    extent->len = (uint64_t)count * size - in;
-    if (extent->len > len)
-        extent->len = len;
-    return 0;
-}
-
-int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len)
-{
-    uint64_t size = ext2_block_size(vfs.fs), first = (offset + size - 1) / size;
-    uint64_t end = (offset + len) / size;
-    int rc = offset + len <= ext2_size(file->ip) ? enter_to_write(file) : -XEN_EINVAL;
-
-    if (rc < 0)
-        return rc;
-    rc = ext2_punch(file->ip, (uint32_t)first, first < end ? (uint32_t)(end - first) : 0);
     vfs_leave();
     return rc;
 }

@@ -116,9 +116,21 @@ int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len);
 struct vfs_extent {
     uint64_t sector; /* on vfs_blkdev(), or VFS_HOLE: reads as zeros */
     uint64_t len;    /* bytes */
+    bool fresh;      /* by vfs_map_new() */
 };
 int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
             struct vfs_extent *extent);
+
+/*
+ * The same for a caller who writes all of the extent, without zeros that are written before: where
+ * extent->fresh, the file refers to it only after vfs_keep(), to be called when it has been
+ * written, with the extent's own offset, sector and len; or vfs_drop(), if it was not. Until then
+ * the file has a hole there, for all others and for this call, too: who maps it again gets other
+ * blocks.
+ */
+int vfs_map_new(struct vfs_file *file, uint64_t offset, uint64_t len, struct vfs_extent *extent);
+int vfs_keep(struct vfs_file *file, uint64_t offset, uint64_t sector, uint64_t len);
+void vfs_drop(struct vfs_file *file, uint64_t sector, uint64_t len);
 
 enum vfs_type {
     VFS_FILE,

@@ -15,6 +15,7 @@ SECTOR = 512
 MAGIC = 0x6a736677736872
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 STAMP = b"flusher1"
+JUNK = bytes(range(1, 255))  # what the free part of the disk holds
 
 
 class Entry:
@@ -200,5 +201,6 @@ def judge(image, disks, replay, folder):
     repair(image)
     for name, seed in disks.items():
         path, flat = extract(image, name, folder)
+        assert JUNK not in flat.read_bytes(), f"{name} shows what a file left that is gone"
         check_promised(name, flat, seed, replay.promised(seed))
         check_image(path)

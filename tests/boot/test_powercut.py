@@ -25,7 +25,7 @@ def logged(disk, log):
 def fill_with_junk(disk, tmp_path):
     """Where files will be, the medium holds what a deleted one left: nobody may take it for pointers or names."""
     junk = tmp_path / "junk"
-    junk.write_bytes(bytes(range(1, 255)) * (60 * 4128))
+    junk.write_bytes(powercut.JUNK * (60 * 4128))
     for command in (f"write {junk} /disks/junk", "rm /disks/junk"):
         subprocess.run(["debugfs", "-w", "-R", command, str(disk)], check=True, capture_output=True)
     junk.unlink()

@@ -10,7 +10,8 @@
 
 /* --- a device with a cache: `m` is what its user sees, `stable` its medium --- */
 
-#define PENDING_MAX 200000u
+#define PENDING_MAX  200000u
+#define GUEST_BLOCKS 1500u
 
 struct pending {
     uint64_t sector;
@@ -25,7 +26,10 @@ static struct {
     unsigned int step;
     uint64_t writes;
     unsigned int cuts;
-    uint32_t promised; /* lines of the ledger that were flushed */
+    uint32_t promised;              /* lines of the ledger that were flushed */
+    uint32_t guest[GUEST_BLOCKS];   /* the newest stamp of each block of the guest's disk, */
+    uint32_t flushed[GUEST_BLOCKS]; /* and the one that must be there at least */
+    uint32_t stamp;
     unsigned int refused;
     bool nested;
 } cached;
@@ -71,7 +75,9 @@ static void cached_start(const char *format, const char *size)
     assert_non_null(cached.pending);
     memcpy(cached.stable, cached.m.data, cached.m.dev.sectors * 512);
     cached.count = 0;
-    cached.promised = 0;
+    cached.promised = cached.stamp = 0;
+    memset(cached.guest, 0, sizeof(cached.guest));
+    memset(cached.flushed, 0, sizeof(cached.flushed));
 }
 
 static void cached_end(void)
@@ -116,6 +122,35 @@ static void check_ledger(struct ext2 *fs)
     free(got);
 }
 
+/* Blocks of the guest's disk are zero or its own, and not older than what it flushed: never
+ * what another file left there. */
+static void check_guest(struct ext2 *fs)
+{
+    uint32_t bs = ext2_block_size(fs), *got = malloc(bs);
+    struct ext2_inode *ip;
+
+    if (ext2_lookup(fs, "/guest", true, &ip) < 0) {
+        free(got);
+        return;
+    }
+    for (uint32_t i = 0; i < GUEST_BLOCKS && (uint64_t)(i + 1) * bs <= ext2_size(ip); i++) {
+        assert_int_equal(ext2_read(ip, got, bs, (uint64_t)i * bs), bs);
+        bool good = got[0] >= cached.flushed[i] && got[0] <= cached.stamp;
+
+        /* Torn between two of its own writes it may be. */
+        good = good && (got[0] ? got[1] == i && got[bs / 4 - 1] >= cached.flushed[i] &&
+                                     got[bs / 4 - 1] <= cached.stamp
+                               : !got[1] && !got[bs / 4 - 1]);
+        for (uint32_t n = 2; n < bs / 4 - 1; n++)
+            good = good && !got[n];
+        if (!good)
+            fail_msg("block %u of the guest's disk has %x %x %x, flushed was %x", i, got[0], got[1],
+                     got[bs / 4 - 1], cached.flushed[i]);
+    }
+    ext2_iput(ip);
+    free(got);
+}
+
 static void after_the_cut(void)
 {
     struct memdev c;
@@ -133,6 +168,7 @@ static void after_the_cut(void)
     /* Our own replay: nothing is worse than before, and e2fsck finds no more than before. */
     fs = mount_ok(&c);
     check_ledger(fs);
+    check_guest(fs);
     rc = ext2_mkdir(fs, "/after", 0755);
     assert_true(rc == 0 || rc == -XEN_ENOSPC);
     assert_int_equal(ext2_unmount(fs), 0);
@@ -167,6 +203,7 @@ static void ledger_line(struct ext2 *fs, uint32_t line)
     if (rc != LINE)
         assert_true(rc == -XEN_ENOSPC || (rc > 0 && rc < (int)LINE));
     assert_int_equal(ext2_flush(fs), 0);
+    memcpy(cached.flushed, cached.guest, sizeof(cached.flushed));
     if (rc == LINE)
         cached.promised = line + 1;
     else
@@ -186,6 +223,65 @@ static void put_some(struct ext2 *fs, const char *path, uint32_t seed, size_t le
     }
     assert_true(rc >= 0 || rc == -XEN_ENOSPC);
     free(data);
+}
+
+/* Where the free blocks are, the medium has what a file left that is gone. */
+static void leave_junk(struct ext2 *fs)
+{
+    struct ext2_inode *ip;
+    uint8_t *junk = malloc(1 << 20);
+
+    memset(junk, 0xdd, 1 << 20);
+    assert_int_equal(ext2_create(fs, "/junk", 0644, &ip), 0);
+    for (uint64_t at = 0; ext2_write(ip, junk, 1 << 20, at) == 1 << 20; at += 1 << 20)
+        ;
+    ext2_iput(ip);
+    assert_int_equal(ext2_unlink(fs, "/junk"), 0);
+    assert_int_equal(ext2_sync(fs), 0);
+    free(junk);
+}
+
+/* One write of the guest, into a hole or not: its blocks are on the device, cut or not, before the
+ * file has them. */
+static void guest_writes(struct ext2 *fs)
+{
+    uint32_t bs = ext2_block_size(fs), at = rng(GUEST_BLOCKS), block, count;
+    struct ext2_inode *ip;
+    bool fresh;
+    int rc = ext2_lookup(fs, "/guest", true, &ip);
+
+    if (rc == -XEN_ENOENT) {
+        rc = ext2_create(fs, "/guest", 0644, &ip);
+        if (rc == 0)
+            assert_int_equal(ext2_truncate(ip, (uint64_t)GUEST_BLOCKS * bs), 0);
+    }
+    if (rc == 0) {
+        rc = ext2_reserve(ip, at, 1 + rng(GUEST_BLOCKS - at < 12 ? GUEST_BLOCKS - at : 12), &block,
+                          &count, &fresh);
+        if (rc == 0) {
+            uint32_t *data = calloc(count, bs);
+
+            cached.stamp++;
+            for (uint32_t i = 0; i < count; i++) {
+                data[i * bs / 4] = data[(i + 1) * bs / 4 - 1] = cached.stamp;
+                data[i * bs / 4 + 1] = at + i;
+            }
+            for (uint32_t i = 0; i < count; i++) /* a cut may come after each */
+                assert_int_equal(blkdev_write(&cached.m.dev, ((uint64_t)block + i) * (bs / 512),
+                                              data + i * bs / 4, bs / 512),
+                                 0);
+            free(data);
+            if (rng(6) == 0)
+                assert_int_equal(ext2_flush(fs), 0); /* another guest's */
+            if (fresh)
+                rc = ext2_link(ip, at, block, count);
+            assert_int_equal(rc, 0);
+            for (uint32_t i = 0; i < count; i++)
+                cached.guest[at + i] = cached.stamp;
+        }
+        ext2_iput(ip);
+    }
+    assert_true(rc == 0 || rc == -XEN_ENOSPC);
 }
 
 /* Files that come, shrink, grow holes and go, so that blocks of metadata become data and back. */
@@ -245,10 +341,12 @@ static void cut_run(const char *format, const char *size, uint32_t turns, uint64
     cached_start(format, size);
     fs = mount_ok(&cached.m);
     assert_true(ext2_is_journaled(fs));
+    leave_junk(fs);
     if (left)
         leave_free(fs, left);
     for (uint32_t turn = 0; turn < turns; turn++) {
         disturb(fs, turn);
+        guest_writes(fs);
         if (turn % 4 == 0)
             ledger_line(fs, cached.promised);
         if (turn % 31 == 30)

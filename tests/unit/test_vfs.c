@@ -225,6 +225,43 @@ static void test_map(void **state)
         "debugfs -R 'dump /disk got' check.img && tail -c +1537 got | head -c 9216 | cmp - want");
 }
 
+/* A guest's write into a hole: the file has the blocks when it has been done, not before. */
+static void test_map_new(void **state)
+{
+    struct vfs_extent at, again;
+    struct vfs_file *f;
+
+    (void)state;
+    assert_int_equal(vfs_create_sparse("/disk", 1 << 20), 0);
+    f = open_ok("/disk", VFS_READ | VFS_WRITE | VFS_LOCK, "domain");
+    memset(m.data + 32 * 1024 * 1024, 0xdd, 16 << 20);
+    /* A part of a block: zeros around it. */
+    assert_int_equal(vfs_map_new(f, 512, 65536, &at), 0);
+    assert_true(!at.fresh && at.len == 3584);
+    /* Whole ones. */
+    assert_int_equal(vfs_map_new(f, 8192, 65536 + 512, &at), 0);
+    assert_true(at.fresh && at.len > 0 && at.len % 4096 == 0 && at.len <= 65536);
+    assert_int_equal(vfs_map(f, 8192, at.len, false, &again), 0);
+    assert_true(again.sector == VFS_HOLE);
+    assert_int_equal(vfs_map_new(f, 32768 + 65536, 4096, &again), 0);
+    assert_true(again.fresh && again.sector != at.sector);
+    vfs_drop(f, again.sector, again.len);
+    memset(m.data + at.sector * 512, 'x', at.len);
+    assert_int_equal(vfs_keep(f, 8192, at.sector, at.len), 0);
+    assert_int_equal(vfs_map_new(f, 8192 + 512, at.len - 512, &again), 0);
+    assert_true(!again.fresh && again.sector == at.sector + 1);
+    /* Two at once for one place: the second one is refused its blocks. */
+    assert_int_equal(vfs_map_new(f, 524288, 4096, &at), 0);
+    assert_int_equal(vfs_map_new(f, 524288, 4096, &again), 0);
+    assert_int_equal(vfs_keep(f, 524288, at.sector, at.len), 0);
+    assert_int_equal(vfs_keep(f, 524288, again.sector, again.len), -XEN_EIO);
+    assert_int_equal(vfs_map_new(f, 0, 4096 + 100, &at), -XEN_EINVAL);
+    vfs_close(f);
+    f = open_ok("/disk", VFS_READ | VFS_LOCK, "domain");
+    assert_int_equal(vfs_map_new(f, 0, 4096, &at), -XEN_EBADF);
+    vfs_close(f);
+}
+
 /* A second after the last change the disk is clean; under constant change after five. */
 static void test_tick(void **state)
 {
@@ -265,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_uses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_and_df, setup, teardown),
         cmocka_unit_test_setup_teardown(test_map, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_map_new, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tick, setup, teardown),
         cmocka_unit_test(test_strerror),
     };

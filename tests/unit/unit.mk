@@ -18,7 +18,7 @@ unit_ext2_random := $(ext2_core)
 unit_ext2_journal := $(ext2_core)
 unit_ext2_damage := $(ext2_core)
 unit_ext2_stress := $(ext2_core)
-unit_vfs := $(ext2_core) $(addprefix dom0/fs/,vfs.c vfs_whole.c vfs_strerror.c)
+unit_vfs := $(ext2_core) $(addprefix dom0/fs/,vfs.c vfs_map.c vfs_whole.c vfs_strerror.c)
 
 # The library under test gets names of its own beside the host's; no builtins, or the calls vanish.
 unit_lib := hv/lib/string.c hv/lib/number.c hv/lib/printf.c
