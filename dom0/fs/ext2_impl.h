@@ -35,6 +35,8 @@ struct ext2_inode {
     struct ext2_inode_disk d;
 };
 
+#define EXT2_HELD_MAPS 32u
+
 /* See ext2_journal.c. A place is a block's number within the journal. */
 struct ext2_journal {
     uint32_t *blocks; /* of the disk, by place; NULL: there is no journal */
@@ -49,8 +51,10 @@ struct ext2_journal {
     uint8_t *block;        /* to make one in */
     /* By group: a bitmap of the blocks that the running transaction has given back, or NULL. */
     uint8_t **held;
-    bool holds;      /* there is such a block */
-    bool held_vague; /* and not all are noted, for want of memory */
+    uint8_t *held_maps;  /* EXT2_HELD_MAPS of them: the memory is the same whatever happens */
+    uint32_t held_count; /* in use */
+    bool holds;          /* there is such a block */
+    bool held_vague;     /* and not all are noted: there were no maps left */
     struct ext2_journal_super super;
 };
 

@@ -24,7 +24,6 @@
  */
 #include "dom0/fs/ext2_impl.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <xen/errno.h>
 
@@ -223,10 +222,9 @@ static void release_held(struct ext2 *fs)
 {
     struct ext2_journal *j = &fs->journal;
 
-    for (uint32_t g = 0; j->holds && g < fs->group_count; g++) {
-        free(j->held[g]);
-        j->held[g] = NULL;
-    }
+    if (j->holds)
+        memset(j->held, 0, fs->group_count * sizeof(*j->held));
+    j->held_count = 0;
     j->holds = j->held_vague = false;
 }
 
@@ -284,8 +282,10 @@ void ext2_journal_freed(struct ext2 *fs, uint32_t group, uint32_t bit, uint32_t 
         return;
     j->holds = true;
     j->stale = j->stale || is_logged(j, ext2_group_start(fs, group) + bit, count);
-    if (!j->held[group])
-        j->held[group] = calloc(1, fs->block_size);
+    if (!j->held[group] && j->held_count < EXT2_HELD_MAPS) {
+        j->held[group] = j->held_maps + (size_t)j->held_count++ * fs->block_size;
+        memset(j->held[group], 0, fs->block_size);
+    }
     if (!j->held[group]) {
         j->held_vague = true;
         return;

@@ -26,9 +26,8 @@ static uint32_t be32(uint32_t value)
 
 void ext2_journal_free(struct ext2 *fs)
 {
-    for (uint32_t g = 0; fs->journal.held && g < fs->group_count; g++)
-        free(fs->journal.held[g]);
     free(fs->journal.held);
+    free(fs->journal.held_maps);
     free(fs->journal.blocks);
     free(fs->journal.logged);
     free(fs->journal.block);
@@ -102,7 +101,8 @@ static int load(struct ext2 *fs, char *problem)
     j->block = malloc(fs->block_size);
     j->logged = malloc((blocks + 1) * sizeof(*j->logged));
     j->held = calloc(fs->group_count, sizeof(*j->held));
-    if (!j->block || !j->logged || !j->held)
+    j->held_maps = malloc((size_t)EXT2_HELD_MAPS * fs->block_size);
+    if (!j->block || !j->logged || !j->held || !j->held_maps)
         return refuse(problem, -XEN_ENOMEM, "not enough memory to mount the file system");
     rc = blocks ? ext2_disk_read(fs, j->blocks[0], 1, j->block) : -XEN_EINVAL;
     if (rc == 0)
