@@ -8,23 +8,25 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 
 import pytest
 
 from machine import BUILD, Machine, fsck, make
+
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex  # the same in all processes of a run
 
 
 @pytest.fixture(scope="session")
 def golden_disk():
     """dom0's disk as `make disk` makes it; never written by a test. The first process of a run makes it."""
     image, made_by = BUILD / "test-dom0.img", BUILD / "test-dom0.run"
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     with open(BUILD / "test-dom0.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made_by.exists() or made_by.read_text(encoding="ascii") != run:
+        if not made_by.exists() or made_by.read_text(encoding="ascii") != RUN:
             image.unlink(missing_ok=True)
             make("disk", f"DISK={image}")
-            made_by.write_text(run, encoding="ascii")
+            made_by.write_text(RUN, encoding="ascii")
     return image
 
 
