@@ -12,6 +12,7 @@ ext2_core := dom0/fs/ext2_alloc.c dom0/fs/ext2_cache.c dom0/fs/ext2_dir.c dom0/f
              dom0/fs/ext2_inode.c dom0/fs/ext2_journal.c dom0/fs/ext2_map.c dom0/fs/ext2_name.c \
              dom0/fs/ext2_replay.c dom0/fs/ext2_super.c dom0/fs/ext2_trunc.c
 unit_nvme := dom0/drivers/nvme_prp.c
+unit_nvme_reset := $(addprefix dom0/drivers/,nvme.c nvme_ctrl.c nvme_prp.c blksync.c)
 unit_ioshare := dom0/blk/ioshare.c
 unit_ext2 := $(ext2_core)
 unit_ext2_random := $(ext2_core)
