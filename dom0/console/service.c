@@ -319,6 +319,9 @@ void console_detach(domid_t domid)
     mutex_lock(&lock);
     struct console *c = find(domid);
     if (c) {
+        /* What was typed before the key to leave is the guest's, as far as it fits. */
+        if (give(c))
+            event_send((evtchn_port_t)c->port);
         c->attached = false;
         c->ninput = 0;
     }

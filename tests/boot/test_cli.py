@@ -186,3 +186,12 @@ def test_ctrl_c_and_garbage(machine, junk):
     machine.send(junk)
     machine.sync()
     assert "Domain-0" in machine.run("list")
+
+
+def test_what_is_typed_before_leaving_arrives(machine):
+    machine.send("create -c shell\r")
+    machine.expect_exact("shell$ ")
+    machine.send("hello\r\x1d")
+    machine.wait_prompt()
+    machine.wait_until(lambda: "Hello from user mode" in machine.run("console --log shell"), "the line has arrived")
+    machine.run("destroy shell")

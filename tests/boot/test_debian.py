@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import figures
+from audit import settled
 from conftest import copy_sparse
 from linux import COMPLAINTS, put_text
 from machine import BUILD, clean, debugfs, fsck, make
@@ -163,7 +163,7 @@ def test_debian(boot, debian_disk, tmp_path):
     m = boot(disk=disk)
     m.wait_prompt()
     fill_ring(m)
-    before = audited(figures(m))
+    before = audited(settled(m))
     guest = Debian(m)
     check_programs(guest)
     check_disk(guest)
@@ -175,7 +175,7 @@ def test_debian(boot, debian_disk, tmp_path):
     assert "Shutting down domain" in m.run("shutdown -w debian", 300)
     m.gone("debian")
     assert not re.search(COMPLAINTS, m.run("console --log debian"))
-    assert audited(figures(m)) == before
+    assert audited(settled(m)) == before
     assert m.poweroff() == 0
     assert fsck(disk) == []
     inner = tmp_path / "inner.img"

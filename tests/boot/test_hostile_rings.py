@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from audit import figures
+from audit import differences, figures, settled
 from machine import SECOND
 
 CPUS = 2
@@ -61,16 +61,12 @@ def clean(machine):
     for name in ["store-watches", "store-txn", "fill-store", "disk-junk"]:  # tables grow to their largest need
         ask(machine, name, name.startswith("disk"))
     beside_a_good_one(machine, 0, 100)
-    return {k: v for k, v in figures(machine).items() if k not in DISK}
+    return {k: v for k, v in settled(machine).items() if k not in DISK}
 
 
 def audit(machine, before):
     for _ in range(20):
-        after = figures(machine)
-        wrong = {k: (before[k], after[k]) for k in before if before[k] != after[k]}
-        pages = wrong.get("penumbra_dom0_free_pages")
-        if pages and 0 < pages[0] - pages[1] <= 64:
-            del wrong["penumbra_dom0_free_pages"]  # domain 0's malloc keeps pages for its largest need
+        wrong = differences(before, figures(machine))
         if not wrong:
             return
         time.sleep(0.2)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import figures
+from audit import figures, settled
 from test_hostile import ask
 
 MACHINE_CPUS = [1, 2]
@@ -22,7 +22,7 @@ def clean(machine):
     machine.run("create hello name=witness")
     for name in SURVIVED + ["fuzz times=1000"]:
         ask(machine, name, vcpus=2)
-    return figures(machine)
+    return settled(machine)
 
 
 def audit(machine, before):

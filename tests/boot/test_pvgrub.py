@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from audit import figures
+from audit import settled
 from linux import COMPLAINTS, need_packages
 from machine import debugfs, fsck
 
@@ -73,9 +73,9 @@ def test_menu_and_linux(boot, disk, tmp_path):
     m = boot(disk=disk, cpus=1)
     m.wait_prompt()
     from_partition(m)
-    before = figures(m)
+    before = settled(m)
     to_linux(m)
-    assert audited(figures(m)) == audited(before)
+    assert audited(settled(m)) == audited(before)
     log = m.run("console --log pvgrub")
     assert "Run /init as init process" in log and not re.search(COMPLAINTS, log), log
     assert m.poweroff() == 0

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audit import figures
+from audit import differences, settled
 from machine import SECOND
 
 
@@ -50,7 +50,7 @@ def test_memory_used_up(boot, disk):
     m.wait_prompt()
     for name in until_full(m):  # once for what grows to its largest need
         m.run(f"destroy {name}")
-    before = figures(m)
+    before = settled(m)
     names = until_full(m)
     assert names
     m.send(f"console {names[0]}\r")
@@ -60,8 +60,5 @@ def test_memory_used_up(boot, disk):
     for name in reversed(names):
         m.run(f"destroy {name}")
     assert "Domain-0" in m.domains()
-    after = figures(m)
-    wrong = {k: (before[k], after[k]) for k in before if before[k] != after[k]}
-    wrong.pop("penumbra_dom0_free_pages", None)  # domain 0's malloc keeps pages for its largest need
-    assert not wrong
+    assert differences(before, settled(m)) == {}
     assert m.poweroff() == 0
