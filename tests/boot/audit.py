@@ -25,7 +25,7 @@ def figures(machine):
     return values
 
 
-def settled(machine, look=figures):
+def at_rest(machine, look=figures):
     """Figures to compare others with: once two looks agree, for domain 0 does some work behind, as the commits of its journal, and
     has memory for it as long."""
     before = look(machine)

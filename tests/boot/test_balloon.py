@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import differences, settled
+from audit import at_rest, differences
 
 SECRET = "0x5ec2e75ec2e7"
 
@@ -29,9 +29,9 @@ def ask(m, name, line, answer):
 def test_down_and_up(machine, vcpus):
     """What is given back is the host's, and after any number of rounds nothing is missing."""
     down_and_up(machine, vcpus)  # domain 0's own tables grow to their largest need
-    before = settled(machine)
+    before = at_rest(machine)
     down_and_up(machine, vcpus)
-    assert differences(before, settled(machine)) == {}
+    assert differences(before, at_rest(machine)) == {}
 
 
 def down_and_up(machine, vcpus):

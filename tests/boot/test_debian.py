@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import settled
+from audit import at_rest
 from conftest import copy_sparse
 from linux import COMPLAINTS, put_text
 from machine import BUILD, clean, debugfs, fsck, make
@@ -163,7 +163,7 @@ def test_debian(boot, debian_disk, tmp_path):
     m = boot(disk=disk)
     m.wait_prompt()
     fill_ring(m)
-    before = audited(settled(m))
+    before = audited(at_rest(m))
     guest = Debian(m)
     check_programs(guest)
     check_disk(guest)
@@ -175,7 +175,7 @@ def test_debian(boot, debian_disk, tmp_path):
     assert "Shutting down domain" in m.run("shutdown -w debian", 300)
     m.gone("debian")
     assert not re.search(COMPLAINTS, m.run("console --log debian"))
-    assert audited(settled(m)) == before
+    assert audited(at_rest(m)) == before
     assert m.poweroff() == 0
     assert fsck(disk) == []
     inner = tmp_path / "inner.img"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from audit import figures, settled
+from audit import at_rest, figures
 from machine import SECOND
 
 pytestmark = pytest.mark.long
@@ -40,7 +40,7 @@ def clean(machine):
     machine.run("create hello name=witness")
     start(machine, "race-events", 4, "times=100")
     wait(machine)
-    return settled(machine)
+    return at_rest(machine)
 
 
 def audit(machine, before):

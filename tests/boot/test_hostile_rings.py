@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from audit import differences, figures, settled
+from audit import at_rest, differences, figures
 from machine import SECOND
 
 CPUS = 2
@@ -61,7 +61,7 @@ def clean(machine):
     for name in ["store-watches", "store-txn", "fill-store", "disk-junk"]:  # tables grow to their largest need
         ask(machine, name, name.startswith("disk"))
     beside_a_good_one(machine, 0, 100)
-    return {k: v for k, v in settled(machine).items() if k not in DISK}
+    return {k: v for k, v in at_rest(machine).items() if k not in DISK}
 
 
 def audit(machine, before):

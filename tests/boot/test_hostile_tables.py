@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import figures, settled
+from audit import at_rest, figures
 from test_hostile import ask
 
 MACHINE_CPUS = [1, 2]
@@ -22,7 +22,7 @@ def clean(machine):
     machine.run("create hello name=witness")
     for name in SURVIVED + ["fuzz times=1000"]:
         ask(machine, name, vcpus=2)
-    return settled(machine)
+    return at_rest(machine)
 
 
 def audit(machine, before):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """After 200 domains came and went, everything is exactly what it was."""
-from audit import differences, settled
+from audit import at_rest, differences
 
 GUESTS = ["hello", "smp vcpus=2", "hog", "diskio", "hostile cmdline=test=no-handlers"]
 CYCLES = 200
@@ -18,9 +18,9 @@ def test_nothing_leaks(machine):
     machine.wait_prompt()
     for n in range(5 * len(GUESTS)):
         one(machine, n)
-    before = settled(machine)
+    before = at_rest(machine)
     assert len(before) > 4, before
     for n in range(CYCLES):
         one(machine, n)
     assert list(machine.domains()) == ["Domain-0"]
-    assert differences(before, settled(machine)) == {}
+    assert differences(before, at_rest(machine)) == {}

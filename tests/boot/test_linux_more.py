@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from audit import settled
+from audit import at_rest
 from linux import bare_stress, check_log, need_packages, put, put_text, stress_ramdisk
 from machine import BUILD, debugfs
 from test_linux import SHELL, enter, enter_after_boot, leave, number, shell, start, stress
@@ -82,13 +82,13 @@ def test_bzimage_refused(boot, disk, tmp_path):
     m = boot(disk=disk, cpus=1)
     m.wait_prompt()
     m.run("create linux kernel=/boot/bad", 180)
-    before = settled(m)
+    before = at_rest(m)
     assert "compressed with lz4, which cannot be unpacked here (gzip, xz and zstd can)" in m.run("create linux kernel=/boot/lz4")
     assert "compressed with xz and cannot be unpacked: " in m.run("create linux kernel=/boot/bad", 180)
     assert "is a bzImage that is truncated" in m.run("create linux kernel=/boot/short")
     assert "verdict: cannot be started here: kernel /boot/lz4 is compressed with lz4" in m.run("check /boot/lz4")
     assert list(m.domains()) == ["Domain-0"]
-    assert audited(settled(m)) == audited(before)
+    assert audited(at_rest(m)) == audited(before)
     assert m.poweroff() == 0
 
 
@@ -175,8 +175,8 @@ def test_killed_at_work(boot, disk, tmp_path):
             m.run("destroy toy")
         m.gone("toy")
         # The first round is the largest: what grows once has grown then.
-        before = before or settled(m)
-    now = settled(m)
+        before = before or at_rest(m)
+    now = at_rest(m)
     assert audited(now) == audited(before)
     assert "hello: tick" in m.run("console --log hello")
     start(m)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from audit import differences, settled
+from audit import at_rest, differences
 from machine import BUILD, make
 from test_pagetables import counters
 
@@ -137,10 +137,10 @@ def test_killed_at_random(machine):
     pick = random.Random(1)
     for turn in range(24):
         if turn == 12:  # what grows once has grown: the logs of the dead among it
-            before = settled(machine)
+            before = at_rest(machine)
         vcpus = pick.choice([1, 2, 4])
         pool = pick.choice([smallest(vcpus), 512])
         machine.run(f"create ptlab name=lab vcpus={vcpus} shadow_pages={pool} cmdline='rounds=1000 seed={turn}'")
         time.sleep(pick.random() * 0.5)
         machine.run("destroy lab")
-    assert differences(before, settled(machine)) == {}
+    assert differences(before, at_rest(machine)) == {}

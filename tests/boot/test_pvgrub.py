@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from audit import settled
+from audit import at_rest
 from linux import COMPLAINTS, need_packages
 from machine import debugfs, fsck
 
@@ -73,9 +73,9 @@ def test_menu_and_linux(boot, disk, tmp_path):
     m = boot(disk=disk, cpus=1)
     m.wait_prompt()
     from_partition(m)
-    before = settled(m)
+    before = at_rest(m)
     to_linux(m)
-    assert audited(settled(m)) == audited(before)
+    assert audited(at_rest(m)) == audited(before)
     log = m.run("console --log pvgrub")
     assert "Run /init as init process" in log and not re.search(COMPLAINTS, log), log
     assert m.poweroff() == 0

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audit import differences, settled
+from audit import at_rest, differences
 from machine import SECOND
 
 
@@ -50,7 +50,7 @@ def test_memory_used_up(boot, disk):
     m.wait_prompt()
     for name in until_full(m):  # once for what grows to its largest need
         m.run(f"destroy {name}")
-    before = settled(m)
+    before = at_rest(m)
     names = until_full(m)
     assert names
     m.send(f"console {names[0]}\r")
@@ -60,5 +60,5 @@ def test_memory_used_up(boot, disk):
     for name in reversed(names):
         m.run(f"destroy {name}")
     assert "Domain-0" in m.domains()
-    assert differences(before, settled(m)) == {}
+    assert differences(before, at_rest(m)) == {}
     assert m.poweroff() == 0

@@ -18,7 +18,7 @@ import time
 import pexpect
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
-from audit import figures, settled  # noqa: E402
+from audit import at_rest, figures  # noqa: E402
 from machine import BUILD, SECOND, Machine, copy_of_disk  # noqa: E402
 
 CALLS = 20000
@@ -67,7 +67,7 @@ def session(m, seeds, until, totals):
     m.wait_prompt()
     m.run("create hello name=witness")
     one(m, 1, 4, 2000)  # what grows to its largest need grows now
-    before = settled(m)
+    before = at_rest(m)
     while True:
         seed = seeds.next()
         for vcpus in (1, 4):

@@ -19,7 +19,7 @@ import tempfile
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "boot")]
-from audit import settled  # noqa: E402
+from audit import at_rest  # noqa: E402
 from linux import COMPLAINTS, put_text  # noqa: E402
 from machine import BUILD, Machine, debugfs, fsck  # noqa: E402
 from test_pvgrub import audited, menu  # noqa: E402
@@ -170,7 +170,7 @@ class Beside:
 
     def audit(self):
         """What is left of them."""
-        now = audited(settled(self.m))
+        now = audited(at_rest(self.m))
         self.base = self.base or now
         wrong = {key: (self.base[key], now[key]) for key in now if now[key] != self.base[key]}
         if wrong:

@@ -17,7 +17,7 @@ import time
 import pexpect
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "boot"))
-from audit import counts, settled  # noqa: E402
+from audit import at_rest, counts  # noqa: E402
 from machine import BUILD, SECOND, Machine, fsck  # noqa: E402
 
 NAMES = [f"g{n}" for n in range(10)]
@@ -225,7 +225,7 @@ class Soak:
         self.m.send("create -c diskio\r")  # takes the blocks of its disk, once
         self.m.expect("diskio: boot 1, verified", PATIENCE)
         self.m.wait_prompt(PATIENCE)
-        return settled(self, Soak.figures)
+        return at_rest(self, Soak.figures)
 
     def witness(self):
         self.m.send("console witness\r")
