@@ -175,15 +175,13 @@ static inline void policy_enter(struct sched_queue *q, struct sched_entity *e,
 
 /* Done and asked at every switch: */
 
-/* What the pCPU runs, if anything, stops. */
+/* What the pCPU runs, which is something, stops. */
 static inline void policy_stop(struct sched_queue *q, unsigned pcpu, uint64_t now,
                                enum sched_stop how)
 {
     struct sched_slot *s = &q->pcpu[pcpu];
     struct sched_entity *e = s->running;
 
-    if (!e)
-        return;
     q->policy->stop(q, pcpu, now, how);
     s->running = NULL;
     policy_enter_from(q, e, SCHED_RUNNING, how == SCHED_STOP_SLEEP ? SCHED_ASLEEP : SCHED_QUEUED);
@@ -199,7 +197,8 @@ static inline struct sched_entity *policy_pick(struct sched_queue *q, unsigned p
         s->slice = SCHED_NO_LIMIT;
         return NULL;
     }
-    q->idle &= ~(1UL << pcpu);
+    if (q->idle)
+        q->idle &= ~(1UL << pcpu);
     s->running = e;
     s->since = now;
     policy_enter_from(q, e, SCHED_QUEUED, SCHED_RUNNING);
@@ -212,13 +211,13 @@ static inline int policy_idle_with_work(struct sched_queue *q)
 {
     return q->waiting && q->idle ? policy_find_idle_with_work(q) : -1;
 }
-/* ns that the running one may still go on undisturbed; 0: may be preempted. */
+/* ns that the one that runs there may still go on undisturbed; 0: may be preempted. */
 static inline uint64_t policy_min_run_left(const struct sched_queue *q, unsigned pcpu, uint64_t now)
 {
     const struct sched_slot *s = &q->pcpu[pcpu];
     uint64_t min = s->slice < q->min_run_ns ? s->slice : q->min_run_ns;
 
-    return s->running && now < s->since + min ? s->since + min - now : 0;
+    return now < s->since + min ? s->since + min - now : 0;
 }
 
 /* Does anybody wait for a pCPU? Asked without the lock the answer is a hint. */

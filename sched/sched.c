@@ -84,18 +84,14 @@ static __attribute__((noinline)) void unlock_and_tell(struct sched_pcpu *c)
                  unserved.domain, unserved.vcpu);
 }
 
-/* On the pCPU of c. */
-static inline void unlock(struct sched_pcpu *c)
+void sched_unlock(void)
 {
+    struct sched_pcpu *c = &sched_pcpus[arch_pcpu_id()];
+
     if (c->told || c->unserved.valid)
         unlock_and_tell(c);
     else
         spin_unlock(&lock);
-}
-
-void sched_unlock(void)
-{
-    unlock(&sched_pcpus[arch_pcpu_id()]);
 }
 
 /* ---- run states (lock held) ---- */
@@ -482,7 +478,10 @@ struct vcpu *sched_run(void)
         quantum = c->joined ? after_choice(c->joined, pcpu) : SCHED_NO_LIMIT;
     }
     next = c->current;
-    unlock(c);
+    if (c->told)
+        unlock_and_tell(c);
+    else
+        spin_unlock(&lock);
     timer_set_quantum(pcpu, quantum);
     if (next != prev)
         switch_vcpus(pcpu, prev, next);

@@ -101,9 +101,12 @@ static uint64_t service_of(const struct sched_entity *e, uint64_t ns)
     return ns * WFQ_SCALE / e->weight;
 }
 
-static void charge(struct sched_entity *e, uint64_t ns)
+/* For ns of running; but what it ran beyond its quantum is owed until the next time. */
+static void charge(struct sched_entity *e, uint64_t ns, uint64_t beyond)
 {
-    uint64_t scaled = ns * WFQ_SCALE + e->wfq.rest;
+    uint64_t scaled = (ns + e->wfq.owed - beyond) * WFQ_SCALE + e->wfq.rest;
+
+    e->wfq.owed = (uint32_t)beyond;
     e->wfq.service += scaled / e->weight;
     e->wfq.rest = (uint32_t)(scaled % e->weight);
 }
@@ -311,13 +314,15 @@ static void wfq_stop(struct sched_queue *q, unsigned pcpu, uint64_t now, enum sc
 {
     struct wfq_pcpu *c = &q->wfq.pcpu[pcpu];
     struct sched_entity *e = q->pcpu[pcpu].running, *next;
-    uint64_t ns = policy_ran(q, pcpu, now);
+    uint64_t ns = policy_ran(q, pcpu, now), slice = q->pcpu[pcpu].slice, beyond = 0;
 
-    if (q->pcpu[pcpu].slice == SCHED_NO_LIMIT)
+    if (slice == SCHED_NO_LIMIT)
         c->floor = pcpu_floor(q, pcpu, now);
     else if (several_pcpus(q))
         note_quantum(&q->wfq, ns);
-    charge(e, ns);
+    if (ns > slice && how == SCHED_STOP_QUEUE)
+        beyond = ns - slice < WFQ_OWED_MAX_NS ? ns - slice : WFQ_OWED_MAX_NS;
+    charge(e, ns, beyond);
     if (c->reserved) {
         settle_budget(e->group, c->reserved, ns);
         c->reserved = 0;
@@ -396,7 +401,7 @@ static struct sched_entity *wfq_pick(struct sched_queue *q, unsigned pcpu, uint6
         limit_claim(q, e, next);
     if (e->wfq.service > q->wfq.pcpu[pcpu].floor)
         q->wfq.pcpu[pcpu].floor = e->wfq.service;
-    *slice = next ? WFQ_QUANTUM_NS : SCHED_NO_LIMIT;
+    *slice = next ? WFQ_QUANTUM_NS - e->wfq.owed : SCHED_NO_LIMIT;
     if (e->group->cap)
         *slice = reserve(q, pcpu, e->group);
     return e;

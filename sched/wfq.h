@@ -22,7 +22,9 @@
  * WFQ_QUANTUM_NS * WFQ_SCALE / w. On one pCPU no two runnable entities have counters further apart
  * than D. On n pCPUs one that waits is no further behind any other that may use the same pCPUs than
  * (n + 1) D. As time: of two with equal weight on one pCPU, neither gets more than one quantum
- * ahead. A late quantum interrupt adds its lateness to the quantum.
+ * ahead. A late quantum interrupt adds its lateness to the quantum, once: it is charged with the
+ * next one, which is shorter by that. So all quanta count alike, and vCPUs of equal weight take
+ * turns in an order that stays: each is at most (1 - its share) of a quantum from where it was.
  *
  * Caps. A group (a domain) with a cap may use cap percent of WFQ_PERIOD_NS, in pCPU time, in each
  * period; periods begin at multiples of WFQ_PERIOD_NS for all groups. What it will use is taken
@@ -45,6 +47,7 @@
 #define WFQ_MIN_RUN_NS   100000UL   /* nobody is preempted earlier */
 #define WFQ_MARGIN_NS    50000UL    /* a waking one preempts if so far behind, in its own time */
 #define WFQ_PERIOD_NS    10000000UL /* budgets of caps */
+#define WFQ_OWED_MAX_NS  500000UL   /* of a quantum that ended later the rest is charged at once */
 #define WFQ_SLICE_MIN_NS 50000UL    /* less budget waits for the next period; carried over */
 #define WFQ_SCALE        256        /* at this weight, s counts nanoseconds */
 
@@ -53,6 +56,7 @@ struct wfq_entity {
     struct tree *queue;    /* where it waits: of those that share, or of its only pCPU */
     uint64_t service;      /* the service counter s */
     uint32_t rest;         /* what the division by weight left over */
+    uint32_t owed;         /* ns that its last quantum ended late: the next is shorter for it */
     uint32_t era;          /* of `service`, see rebase() in the .c */
 };
 

@@ -105,15 +105,13 @@ static void write_runstate(struct vcpu_runstate_info *area, const struct vcpu_ru
  * other vCPUs (Linux's spinlocks ask who was preempted). One that goes over a page's end is written
  * in pieces.
  */
-static void publish_runstate(struct vcpu *v)
+static __attribute__((noinline)) void publish_runstate(struct vcpu *v)
 {
     struct paging *p = v->domain->paging;
     bool flag = v->domain->vm_assist & 1u << VMASST_TYPE_runstate_update_flag;
     struct vcpu_runstate_info info, *area;
     uint64_t entry_va;
 
-    if (!v->runstate_va)
-        return;
     sched_runstate(v, &info);
     area = paging_window_va(p, &v->paging, v->runstate_va, sizeof info);
     if (area) {
@@ -144,7 +142,8 @@ void arch_vcpu_save(struct vcpu *prev)
     prev->arch.regs = *x86_guest_regs();
     x86_segments_save(&prev->arch);
     x86_fpu_save(prev);
-    publish_runstate(prev);
+    if (prev->runstate_va)
+        publish_runstate(prev);
     if (breaks(&prev->arch))
         x86_write_dr7(0x400);
 }
@@ -188,7 +187,8 @@ void arch_vcpu_load(struct vcpu *next, struct vcpu *from)
         load_debug(&next->arch);
     if (next->time_va || x86_rdtsc() - next->arch.time_written > TIME_KEEPS)
         arch_vcpu_update_time(next);
-    publish_runstate(next);
+    if (next->runstate_va)
+        publish_runstate(next);
 }
 
 /* `stamp`: translations of this root that were flushed later than that may be kept. */
@@ -305,10 +305,10 @@ void x86_guest_exit(void)
     for (;;) {
         while (p->resched) {
             p->resched = false;
-            if (!sched_run())
+            if (!sched_run()) {
                 arch_idle_wait();
-            if (!p->current)
                 p->resched = true;
+            }
         }
         v = p->current;
         if (v->arch.failsafe_due)

@@ -33,7 +33,8 @@ __asm__(".globl mark\nmark: ret\n");
 static void turn(unsigned pcpu, uint64_t now)
 {
     mark();
-    policy_stop(&queue, pcpu, now, SCHED_STOP_QUEUE);
+    if (queue.pcpu[pcpu].running)
+        policy_stop(&queue, pcpu, now, SCHED_STOP_QUEUE);
     mark();
     policy_pick(&queue, pcpu, now);
     mark();

@@ -108,7 +108,8 @@ static void run(struct machine *m, unsigned p, bool may_keep)
         how = SCHED_STOP_SLEEP;
     else if (m->yields && rnd(m) % 8 == 0)
         how = SCHED_STOP_YIELD;
-    policy_stop(&m->q, p, m->now, how);
+    if (prev)
+        policy_stop(&m->q, p, m->now, how);
     if (t && how != SCHED_STOP_SLEEP)
         t->queued_at = m->now;
     if (t && goes) {
@@ -603,6 +604,36 @@ static void test_overflow(void **state)
     assert_in_range(overflows, 100, 200);
 }
 
+/* What interrupts come late, and that is never the same, does not change the order in which vCPUs
+ * of equal weight take turns; and in the end all is charged. */
+static void test_late_interrupts_keep_the_order(void **state)
+{
+    struct machine *m = machine_make(1, 1);
+    struct task *t[4];
+    uint64_t now = 0, ran[4] = {0};
+    unsigned order[4] = {0}, next;
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        t[i] = add(m, 256, 0, 0, 0);
+        policy_wake(&m->q, &t[i]->e, i * 1000);
+    }
+    for (unsigned turn = 0; turn < 4000; turn++) {
+        struct sched_entity *e = policy_pick(&m->q, 0, now);
+        uint64_t ns = m->q.pcpu[0].slice + rnd(m) % 20000;
+
+        for (next = 0; &t[next]->e != e; next++)
+            continue;
+        if (turn < 4)
+            order[turn] = next;
+        assert_int_equal(next, order[turn % 4]);
+        now += ns;
+        ran[next] += ns;
+        policy_stop(&m->q, 0, now, SCHED_STOP_QUEUE);
+        assert_in_range(ran[next] - t[next]->e.wfq.service, 0, 20000 + 4000);
+    }
+    free(m);
+}
+
 /* Nothing is lost in the division by the weight, however short the runs. */
 static void test_short_runs_are_charged(void **state)
 {
@@ -765,6 +796,7 @@ int main(void)
         cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_sleep_through_an_era),
         cmocka_unit_test(test_short_runs_are_charged),
+        cmocka_unit_test(test_late_interrupts_keep_the_order),
         cmocka_unit_test(test_yield_lets_the_next_run),
         cmocka_unit_test(test_affinity_change),
         cmocka_unit_test(test_weight_change),
