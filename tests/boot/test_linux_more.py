@@ -130,7 +130,8 @@ while :; do
     dd if=/dev/urandom of=/tmp/blob bs=1M count=6 2> /dev/null
     md5sum /tmp/blob > /tmp/sum
     cat /tmp/blob /bin/busybox > /tmp/more
-    md5sum -c /tmp/sum > /dev/null && n=$((n + 1)) && echo $n > /tmp/rounds || echo "=lost="
+    md5sum -c /tmp/sum > /dev/null && n=$((n + 1)) && echo $n > /tmp/next || echo "=lost="
+    mv /tmp/next /tmp/rounds  # at once: a reader finds the one or the other
 done
 """
 
