@@ -154,7 +154,7 @@ def test_check(machine):
 
 
 def test_block_list(machine):
-    machine.run('create diskio name=d cmdline="stay=1"')
+    machine.run('create diskio name=d cmdline="plug=1"')  # never lets go of its disk
     machine.wait_until(lambda: re.search(r"^51712 +0 +\d+ +4 ", machine.run("block-list d"), re.M), "the disk is connected")
     text = machine.run("block-list d")
     assert re.match(r"Vdev  BE  handle state evt-ch ring-ref BE-path", text)

@@ -61,7 +61,7 @@ def test_full_under_guests(boot, disk, tmp_path):
         assert "new." not in m.run("ls /disks")
         # Who needs no room is not disturbed.
         assert diskio(m, "old", "old.img") == 2
-        assert m.run("rm /disks/spare") == ""
+        assert "rm:" not in m.run("rm /disks/spare")  # the guests' log may come between
         for name in FORMATS:
             verified(m, fmt(name), 1)
             m.gone(fmt(name))
