@@ -576,6 +576,17 @@ static void load_waits_for_the_save(struct vcpu *a)
     assert_int_equal(place_of(a), 1);
 }
 
+/* a runs on pCPU 0, and b may run nowhere else. */
+static void run_beside(struct vcpu *a, struct vcpu *b)
+{
+    uint64_t one = 1;
+
+    sched_set_affinity(a, &one, NULL);
+    sched_set_affinity(b, &one, NULL);
+    sched_vcpu_up(a);
+    settle();
+}
+
 static void test_load_waits_for_the_save(void **state)
 {
     uint64_t one = 1;
@@ -591,13 +602,9 @@ static void test_load_waits_for_the_save(void **state)
 /* The same where pCPU 0 goes straight on with another one. */
 static void test_load_waits_for_the_next_one(void **state)
 {
-    uint64_t one = 1;
     struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
     (void)state;
-    sched_set_affinity(a, &one, NULL);
-    sched_set_affinity(b, &one, NULL);
-    sched_vcpu_up(a);
-    settle();
+    run_beside(a, b);
     sched_vcpu_up(b);
     for (unsigned i = 0; i < 8 && place_of(a) != 0; i++)
         pass(MS);
@@ -660,13 +667,9 @@ static void wait_for_the_chosen(struct vcpu *v)
 
 static void test_wait_sees_one_that_is_being_loaded(void **state)
 {
-    uint64_t one = 1;
     struct vcpu *a = &vcpu[0][0], *b = &vcpu[1][0];
     (void)state;
-    sched_set_affinity(a, &one, NULL);
-    sched_set_affinity(b, &one, NULL);
-    sched_vcpu_up(a);
-    settle();
+    run_beside(a, b);
     pass(MS);
     watched = b;
     waits = 0;
