@@ -169,7 +169,7 @@ void arch_vcpu_load(struct vcpu *next, struct vcpu *from)
     p->current = next;
     p->access_retries = ACCESS_RETRIES;
     *x86_guest_regs() = next->arch.regs;
-    if (left != d)
+    if (!left || left != d)
         __atomic_or_fetch(paging_pcpus_of(d->paging), 1UL << p->id, __ATOMIC_SEQ_CST);
     if (cpu.pcid)
         pcid_forget(&p->pcid); /* what the domain flushes while it is not here, is not told here */
