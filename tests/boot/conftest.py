@@ -82,8 +82,10 @@ def machine(request, golden_disk, tmp_path_factory):
     shutil.rmtree(image.parent, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a machine stay together; all others may go to any process (--dist loadgroup)."""
+    """Tests that share a machine stay together; all others may go to any process (--dist loadgroup). First: xdist reads the marks
+    in its own hook of this name."""
     for item in items:
         if "machine" in item.fixturenames:
             cpus = item.callspec.params.get("machine", "") if hasattr(item, "callspec") else ""
