@@ -58,7 +58,7 @@ static uint64_t file_hole(struct image_file *f, uint64_t offset, uint64_t len)
     offset += -offset % BLK_SECTOR_SIZE;
     len &= ~(uint64_t)(BLK_SECTOR_SIZE - 1);
     if (!len || !imgfile_inside(f->size, offset, len) ||
-        vfs_map(f->priv, offset, len, false, &extent))
+        vfs_map(f->priv, offset, len, &extent))
         return 0;
     return extent.sector == VFS_HOLE ? extent.len : 0;
 }
@@ -200,7 +200,7 @@ int images_open(const struct image_env *env, const char *path, enum image_format
 int images_map(const struct image_extent *e, bool write, struct vfs_extent *extent)
 {
     return write ? vfs_map_new(e->file->priv, e->offset, e->len, extent)
-                 : vfs_map(e->file->priv, e->offset, e->len, false, extent);
+                 : vfs_map(e->file->priv, e->offset, e->len, extent);
 }
 
 int images_keep(struct image_file *f, uint64_t offset, uint64_t sector, uint64_t len)

@@ -107,10 +107,8 @@ int vfs_punch(struct vfs_file *file, uint64_t offset, uint64_t len);
 /*
  * Where a part of a file lies on the device, for I/O past the file system (a guest's own pages).
  * offset and len are whole sectors within the size of the file. On return *extent covers at least
- * one sector of it and at most len. alloc: holes get blocks, and these are zeroed on disk before
- * the file refers to them, so that neither a racing read, a failed write nor a power cut shows what
- * others had there. Valid until the file is truncated, punched or closed: hold the file with
- * VFS_LOCK.
+ * one sector of it and at most len. Valid until the file is truncated, punched or closed: hold the
+ * file with VFS_LOCK.
  */
 #define VFS_HOLE UINT64_MAX
 struct vfs_extent {
@@ -118,15 +116,15 @@ struct vfs_extent {
     uint64_t len;    /* bytes */
     bool fresh;      /* by vfs_map_new() */
 };
-int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
-            struct vfs_extent *extent);
+int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, struct vfs_extent *extent);
 
 /*
- * The same for a caller who writes all of the extent, without zeros that are written before: where
- * extent->fresh, the file refers to it only after vfs_keep(), to be called when it has been
- * written, with the extent's own offset, sector and len; or vfs_drop(), if it was not. Until then
- * the file has a hole there, for all others and for this call, too: who maps it again gets other
- * blocks.
+ * The same for a caller who writes all of the extent: holes get blocks. Neither a racing read, a
+ * failed write nor a power cut may show what others had there. So a block that is written in part
+ * is zeroed on disk before the file refers to it; and where extent->fresh, for whole blocks, the
+ * file refers to it only after vfs_keep(), to be called when it has been written, with the extent's
+ * own offset, sector and len; or vfs_drop(), if it was not. Until then the file has a hole there,
+ * for all others and for this call, too: who maps it again gets other blocks.
  */
 int vfs_map_new(struct vfs_file *file, uint64_t offset, uint64_t len, struct vfs_extent *extent);
 int vfs_keep(struct vfs_file *file, uint64_t offset, uint64_t sector, uint64_t len);

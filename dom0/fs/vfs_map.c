@@ -47,21 +47,17 @@ static void set_extent(struct vfs_extent *extent, const struct part *part, uint6
     extent->fresh = false;
 }
 
-int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, bool alloc,
-            struct vfs_extent *extent)
+int vfs_map(struct vfs_file *file, uint64_t offset, uint64_t len, struct vfs_extent *extent)
 {
     uint32_t block, count;
     struct part part;
-    int rc = alloc && !(file->flags & VFS_WRITE) ? -XEN_EBADF : part_of(file, offset, len, &part);
+    int rc = part_of(file, offset, len, &part);
 
     if (rc == 0)
         rc = vfs_enter();
     if (rc < 0)
         return rc;
-    if (alloc)
-        rc = ext2_bmap_alloc(file->ip, part.fblock, some_of(part.blocks), NULL, &block, &count);
-    else
-        rc = ext2_bmap(file->ip, part.fblock, part.blocks, &block, &count);
+    rc = ext2_bmap(file->ip, part.fblock, part.blocks, &block, &count);
     vfs_leave();
     if (rc == 0)
         set_extent(extent, &part, len, block, count);
