@@ -279,7 +279,8 @@ static void start(struct vbd_ring *r, const struct blkif_request *raw)
         status = fetch_indirect(v, req, &why);
     }
     if (status != BLKIF_RSP_OKAY) {
-        if (why) {
+        /* Whose medium was changed may not have heard of it yet: no mistake of the guest's. */
+        if (why && !v->info.cdrom) {
             vbd_complain(v, "bad request: %s", why);
         }
         v->info.errors++;

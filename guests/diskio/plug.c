@@ -95,6 +95,9 @@ static void look_at(struct plugged *p)
         printf("diskio: disk %s has %lu sectors now\n", p->number, p->sectors);
     }
     rc = p->sectors >= PAGE_SECTORS ? use(p) : 0;
+    if (rc) {
+        blkfront_ask(p->disk); /* it may have gone, or have another size */
+    }
     if (blkfront_leaving(p->disk)) {
         blkfront_close(p->disk);
         p->disk = NULL;

@@ -32,6 +32,9 @@ uint64_t blkfront_sectors(const struct blkfront *disk);
 /* True once the back end wants the disk back, or has taken it: close it. */
 bool blkfront_leaving(const struct blkfront *disk);
 bool blkfront_readonly(const struct blkfront *disk);
+/* Brings both up to date. Whether a transfer failed because of a change is to be told after this
+ * only: the answer comes over the ring, the news of the change over the store, and maybe later. */
+void blkfront_ask(struct blkfront *disk);
 
 /*
  * Transfers `count` sectors; returns when all of it is done. `buf` lies in the direct map (malloc,

@@ -161,21 +161,13 @@ static bool is_open(const struct blkfront *disk)
     return d;
 }
 
-/* The back end's state was written: it wants the disk back, is gone, or the size has changed. It
- * may be closed here while this waits for the store. */
-static void backend_changed(const char *path, const char *token, void *arg)
+/* What the back end says by now: it wants the disk back, is gone, or the size has changed. It may
+ * be closed here while this waits for the store. */
+static void take_news(struct blkfront *disk, const char *dir)
 {
-    struct blkfront *disk = arg;
-    char dir[PATH_MAX_];
+    enum xenbus_state state = xenbus_state(dir);
     uint64_t sectors;
-    enum xenbus_state state;
 
-    (void)token;
-    snprintf(dir, sizeof(dir), "%s", path);
-    if (strrchr(dir, '/')) {
-        *strrchr(dir, '/') = '\0';
-    }
-    state = xenbus_state(dir);
     if (state == XenbusStateConnected && read_u64(dir, "sectors", &sectors) == 0) {
         if (is_open(disk)) {
             disk->sectors = sectors;
@@ -185,6 +177,24 @@ static void backend_changed(const char *path, const char *token, void *arg)
         disk->gone = state == XenbusStateUnknown;
         waitq_wake(&disk->wait);
     }
+}
+
+/* The back end's state was written. */
+static void backend_changed(const char *path, const char *token, void *arg)
+{
+    char dir[PATH_MAX_];
+
+    (void)token;
+    snprintf(dir, sizeof(dir), "%s", path);
+    if (strrchr(dir, '/')) {
+        *strrchr(dir, '/') = '\0';
+    }
+    take_news(arg, dir);
+}
+
+void blkfront_ask(struct blkfront *disk)
+{
+    take_news(disk, disk->backend_dir);
 }
 
 /* The watch's path and token. */
