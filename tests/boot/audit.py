@@ -38,6 +38,11 @@ def at_rest(machine, look=figures):
     raise AssertionError(f"the machine does not come to rest: {before}")
 
 
+def free_pages(machine):
+    """Of the machine, exactly, but for a table that comes or goes between the looks at two of the counts; figures() has more."""
+    return counts(machine.run("info"))["free_pages"]
+
+
 def differences(before, after):
     """{key: (before, after)}, but for some pages that domain 0's malloc keeps for its largest need; what is used of them is counted."""
     wrong = {key: (before[key], after[key]) for key in before if before[key] != after[key]}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import at_rest, differences
+from audit import at_rest, differences, free_pages
 
 SECRET = "0x5ec2e75ec2e7"
 
@@ -12,6 +12,14 @@ SECRET = "0x5ec2e75ec2e7"
 def settled(m, name, mib):
     """The guest has exactly so much, also by `list`."""
     m.wait_until(lambda: m.domains()[name][2] == str(mib), f"{name} has {mib} MiB")
+
+
+def mem_set(m, name, size, mib):
+    """What the command says, but for a guest whom the host stopped for the 2 s that it waits for a change; then by `list` alone."""
+    out = m.run(f"mem-set {name} {size}")
+    if not re.fullmatch(rf"mem-set: {name} (has not answered|is not there) yet: it has \d+ KiB, its target is {mib * 1024} KiB .*\n", out):
+        assert out == "" and m.domains()[name][2] == str(mib), out  # it comes back when all is done
+    settled(m, name, mib)
 
 
 def ask(m, name, line, answer):
@@ -37,16 +45,13 @@ def test_down_and_up(machine, vcpus):
 def down_and_up(machine, vcpus):
     machine.run(f"create balloon vcpus={vcpus}")
     ask(machine, "balloon", "", r"balloon: fill WORD")
-    free = machine.info("free_pages")
-    assert machine.run("mem-set balloon 16") == ""
-    settled(machine, "balloon", 16)
-    # The guest has 16 MiB less; some shadow tables may have been made or not.
-    assert 4096 - 64 < machine.info("free_pages") - free <= 4096
+    free = free_pages(machine)
+    mem_set(machine, "balloon", 16, 16)
+    assert 4096 - 64 < free_pages(machine) - free <= 4096  # the guest has 16 MiB less
     for mib in [64, 8, 33, 16, 64, 12, 32]:
-        machine.run(f"mem-set balloon {mib}")
-        settled(machine, "balloon", mib)
+        mem_set(machine, "balloon", mib, mib)
         ask(machine, "balloon", "fill 0x1234", r"balloon: (\d+) pages filled")
-    assert abs(machine.info("free_pages") - free) < 256  # tables for the memory that it had in between
+    assert abs(free_pages(machine) - free) < 256  # tables for the memory that it had in between
     assert "panic" not in machine.run("console --log balloon")
     machine.run("destroy balloon")
 
@@ -54,8 +59,7 @@ def down_and_up(machine, vcpus):
 def test_units_and_list(machine):
     machine.run("create balloon")
     for size, mib in [("24", 24), ("20480k", 20), ("25165824b", 24), ("48M", 48), ("32MiB", 32)]:
-        assert machine.run(f"mem-set balloon {size}") == ""
-        settled(machine, "balloon", mib)
+        mem_set(machine, "balloon", size, mib)
     machine.run("destroy balloon")
 
 
@@ -109,7 +113,7 @@ def test_keeps_enough_for_itself(machine):
     machine.run("create balloon memory=16")
     out = machine.run("mem-set balloon 4M")
     if out:
-        assert re.search(r"mem-set: balloon is not there yet: it has \d+ KiB, its target is 4096 KiB", out)
+        assert re.search(r"mem-set: balloon (is not there|has not answered) yet: it has \d+ KiB, its target is 4096 KiB", out)
     ask(machine, "balloon", "look", r"balloon: \d+ pages seen")
     machine.run("mem-set balloon 16")
     settled(machine, "balloon", 16)
@@ -149,4 +153,4 @@ def test_shadow_pool_refusals(machine):
                        ("shadow_pages=135 vcpus=4", "135 shadow tables are too few for 4 vCPUs: write shadow_pages = 136 or more"),
                        ("shadow_memory=1 vcpus=2", "64 shadow tables are too few for 2 vCPUs")]:
         assert text in machine.run(f"create hello name=few {keys}")
-    assert list(machine.domains()) == ["Domain-0"]
+    assert "few" not in machine.domains()

@@ -56,8 +56,7 @@ def clean(machine):
     machine.run("disk-create bad.img 8M")
     machine.run("create hello name=witness")
     machine.run('create hostile name=bad cmdline="test=disk-flap" disk=["/disks/bad.img,raw,xvda,w"]')
-    while "bad" in machine.domains():
-        pass
+    machine.gone("bad", 90)
     for name in ["store-watches", "store-txn", "fill-store", "disk-junk"]:  # tables grow to their largest need
         ask(machine, name, name.startswith("disk"))
     beside_a_good_one(machine, 0, 100)
@@ -65,12 +64,17 @@ def clean(machine):
 
 
 def audit(machine, before):
-    for _ in range(20):
-        wrong = differences(before, figures(machine))
-        if not wrong:
-            return
-        time.sleep(0.2)
-    pytest.fail(f"left behind: {wrong}")
+    wrong = {}
+
+    def look():
+        wrong.clear()
+        wrong.update(differences(before, figures(machine)))
+        return not wrong
+
+    try:
+        machine.wait_until(look, "nothing is left behind", 10)
+    except AssertionError:
+        pytest.fail(f"left behind: {wrong}")
 
 
 @pytest.mark.parametrize("name", ["console-index", "store-index", "store-length", "store-half", "store-unread",

@@ -175,13 +175,13 @@ def test_power_goes_while_a_guest_writes(boot, disk, tmp_path, name):
     """QEMU is killed: the image is whole, and holds the pattern before or the one that was being written."""
     with boot(disk=disk) as m:
         m.wait_prompt()
-        m.run(f"disk-create {name} 24M")
+        m.run(f"disk-create {name} 48M")
         m.send(f"create -c diskio disk=['/disks/{name},{fmt(name)},xvda,w'] cmdline=mib=12\r")
         m.expect("diskio: boot 1, verified 12 MiB", 180)
         m.wait_prompt()
         m.gone("diskio")
         m.run(f"create diskio disk=['/disks/{name},{fmt(name)},xvda,w']")
-        # The header that says "I write" is flushed; then it verifies and writes.
+        # The header that says "I write" is flushed; then it writes, and has 34 MiB more to write and 48 to read before it is done.
         m.wait_until(lambda: int(re.search(r"on disk +(\d+)", m.run(f"disk-info {name}")).group(1)) > 13 << 20, "writes", 120)
         m.child.kill(9)
     done = subprocess.run(["e2fsck", "-p", str(disk)], capture_output=True, text=True)
@@ -189,7 +189,7 @@ def test_power_goes_while_a_guest_writes(boot, disk, tmp_path, name):
     with boot(disk=disk) as m:
         m.wait_prompt()
         assert " 0 errors" in m.run(f"disk-check {name}", 120)
-        m.send(f"create -c diskio disk=['/disks/{name},{fmt(name)},xvda,w']\r")
+        m.send(f"create -c diskio disk=['/disks/{name},{fmt(name)},xvda,w'] cmdline=mib=12\r")
         m.expect(r"diskio: boot 2 was cut off while it wrote", 180)
         m.expect(r"diskio: boot 2, verified 12 MiB|ERROR[^\n]*", 180)
         assert "verified" in m.child.match.group(0)

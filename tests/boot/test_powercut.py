@@ -38,8 +38,9 @@ def record(boot, disk, log, rounds):
         for name, seed in DISKS.items():
             m.run(f"disk-create {name} 24M")
             m.run(f"create flusher name=f{seed} cmdline='rounds={rounds} seed={seed} barrier={seed % 2}' disk=['/disks/{name},,xvda,w']")
-        turn = 0
-        while any(f"f{seed}" in m.domains() for seed in DISKS.values()) and turn < 400:
+        turn, writing = 0, {f"f{seed}" for seed in DISKS.values()}
+        while writing & set(m.domains()):
+            assert turn < 4000, m.run("list")
             turn += 1
             m.run(f"disk-convert diskio.img c{turn % 4}.qcow2")
             m.run(f"disk-create d{turn % 3}.qcow2 --base c{turn % 4}.qcow2")
@@ -89,10 +90,14 @@ def kill(boot, disk, names, rand):
             assert m.run(f"disk-create {name} 24M") == ""
             m.run(f"create flusher name=f{seed} cmdline='rounds=1000000 seed={seed} barrier={seed % 2}' disk=['/disks/{name},,xvda,w']")
         wanted = rand.randint(3, 30)
-        while min(flushed.values()) < wanted:
+
+        def look():
             for name in names:
                 # Of so many flushes that have begun all but the last one have been answered.
                 flushed[name] = int(re.search(r"(\d+) flushed", m.run(f"disk-info {name}")).group(1)) - 1
+            return min(flushed.values()) >= wanted
+
+        m.wait_until(look, f"{wanted} flushes on each disk", 180)
         time.sleep(rand.random() / 2)
         m.child.kill(9)
     return flushed
