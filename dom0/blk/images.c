@@ -57,8 +57,7 @@ static uint64_t file_hole(struct image_file *f, uint64_t offset, uint64_t len)
 
     offset += -offset % BLK_SECTOR_SIZE;
     len &= ~(uint64_t)(BLK_SECTOR_SIZE - 1);
-    if (!len || !imgfile_inside(f->size, offset, len) ||
-        vfs_map(f->priv, offset, len, &extent))
+    if (!len || !imgfile_inside(f->size, offset, len) || vfs_map(f->priv, offset, len, &extent))
         return 0;
     return extent.sector == VFS_HOLE ? extent.len : 0;
 }
