@@ -4,6 +4,7 @@
  * every list of a domain.
  */
 #include "mm/paging_priv.h"
+#include "mm/rmap.h"
 
 #include <xen/xen.h>
 
@@ -128,16 +129,19 @@ static void check_memory(struct audit *a, const struct gfn_record *r, uint64_t g
 
 static void check_record(struct audit *a, const struct gfn_record *r, uint64_t gfn)
 {
-    unsigned writable = 0, live = 0, aliases = 0;
+    unsigned mapped = 0, writable = 0, live = 0, aliases = 0;
 
     for (uint64_t *e = r->rmap; e; e = *entry_next(e)) {
         const struct shadow *s = entry_shadow(a->p, e);
         expect(a, s->table + entry_slot(e) == e, "the number of a shadow is not in its frame");
         expect(a, s->live && s->level == 1 && *e, "reverse map names a free entry");
         expect(a, *entry_record(e) == r, "reverse map names another's entry");
+        mapped++;
         writable += !!(*e & PTE_RW);
-        a->listed++;
     }
+    a->listed += mapped;
+    expect(a, mapped == r->mapped && mapped <= RMAP_MAX, "count of mappings");
+    expect(a, mapped < RMAP_MAX || (r->word & GFN_FULL), "a full list without its mark");
     expect(a, writable == r->writable, "count of writable mappings");
     expect(a, record_type(r) != P2M_HOLE || !r->rmap, "S2: a hole is mapped");
     if (gfn >= GFN_WINDOW)
@@ -172,7 +176,7 @@ static void check_alias(struct audit *a, const struct gfn_record *r, uint64_t gf
 const char *paging_audit(struct paging *p)
 {
     struct audit a = {.p = p};
-    unsigned in_use = 0, in_list = 0, free = 0;
+    unsigned in_use = 0, in_list = 0, free = 0, hooks;
     uint64_t live_aliases = 0, table_aliases = 0;
 
     for (unsigned i = 1; i <= p->pool_made && !a.wrong; i++) {
@@ -180,10 +184,13 @@ const char *paging_audit(struct paging *p)
         if (!s->level)
             continue;
         in_use++;
+        hooks = 0;
         for (uint64_t *e = s->parents; e && !a.wrong; e = *entry_next(e)) {
             expect(&a, *e && *entry_child(e) == s, "list of parents names another's entry");
-            a.listed++;
+            hooks++;
         }
+        a.listed += hooks;
+        expect(&a, hooks == s->hooks && hooks <= RMAP_MAX, "count of parents");
         check_shadow(&a, s);
     }
     for (const struct shadow *s = p->newest; s; s = s->older)

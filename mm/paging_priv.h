@@ -54,7 +54,8 @@ struct gfn_record {
         uint64_t next_free; /* hole in the window: index + 1 of the next one */
     };
     uint64_t *rmap;    /* the first leaf entry that maps it */
-    uint32_t writable; /* of those, how many are writable */
+    uint16_t mapped;   /* how many do: RMAP_MAX at most */
+    uint16_t writable; /* of those, how many are writable */
     uint16_t aliases;  /* RAM: foreign aliases that live in its entries */
     uint8_t live;      /* its shadows that follow it */
     uint8_t marks;     /* levels at which it is or was a table: 1 << level; MARK_PINNED */
@@ -66,6 +67,7 @@ _Static_assert(sizeof(struct gfn_record) == 32, "a chunk of records is one page"
 /* RAM: log-dirty is on and the frame is clean. No shadow may map it writable; its first write is a
  * fault, or goes through log_write(), and marks it. */
 #define GFN_LOGGED  16UL
+#define GFN_FULL    32UL /* RMAP_MAX entries map it, or did: mm/rmap.c */
 #define MARK_PINNED 1U
 
 #define CHUNK_BITS    7
@@ -92,7 +94,7 @@ static inline bool record_is_memory(const struct gfn_record *r)
 /* RAM with nothing to ask or to note before it is mapped or written but S4: most of all memory. */
 static inline bool record_is_plain(const struct gfn_record *r)
 {
-    return r && (r->word & (GFN_TYPE | GFN_READONLY | GFN_LOGGED)) == P2M_RAM;
+    return r && (r->word & (GFN_TYPE | GFN_READONLY | GFN_LOGGED | GFN_FULL)) == P2M_RAM;
 }
 
 static inline mfn_t record_mfn(const struct gfn_record *r)
@@ -115,6 +117,7 @@ struct shadow {
     struct gfn_record *record;
     struct shadow *sibling;
     uint64_t *parents; /* the first upper entry that points here */
+    uint16_t hooks;    /* how many do: RMAP_MAX at most */
     uint16_t used;     /* present entries */
     uint8_t level;     /* 1..4; 0: free */
     bool live;         /* follows the guest's table, which is protected; else it is empty */

@@ -2,10 +2,27 @@
 /* See rmap.h. */
 #include "mm/rmap.h"
 
+/* A target that is full, or was: its list may have become shorter. */
+static __attribute__((noinline)) void set_full(struct paging *p, struct shadow *s, unsigned slot,
+                                               uint64_t leaf, struct gfn_record *target)
+{
+    uint64_t *e = &s->table[slot];
+    bool comes = leaf && !(*e && *entry_record(e) == target);
+
+    if (comes && target->mapped >= RMAP_MAX)
+        rmap_remove_all(p, target);
+    if (target->mapped < RMAP_MAX)
+        target->word &= ~GFN_FULL;
+    rmap_set(p, s, e, leaf, target);
+}
+
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target)
 {
-    rmap_set(p, s, &s->table[slot], leaf, target);
+    if (target && (target->word & GFN_FULL))
+        set_full(p, s, slot, leaf, target); /* a jump: this function needs no stack frame */
+    else
+        rmap_set(p, s, &s->table[slot], leaf, target);
 }
 
 void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct shadow *child,
@@ -19,12 +36,16 @@ void rmap_set_child(struct paging *p, struct shadow *s, unsigned slot, struct sh
     if (old) {
         if (rmap_narrows(old, new))
             p->removed = true;
+        (*entry_child(e))->hooks--;
         rmap_list_del(e);
         s->used--;
         p->epoch++;
     }
     rmap_entry_write(e, new);
     if (child) {
+        if (child->hooks == RMAP_MAX)
+            rmap_unhook(p, child);
+        child->hooks++;
         s->used++;
         *entry_child(e) = child;
         rmap_list_add(&child->parents, e);

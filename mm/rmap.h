@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shadow entries and the lists of who points where: the only writers of shadow entries, so the
- * lists, the count of writable leaves of each record and the count of present entries of each
- * shadow are always exact. Inside mm/ only; the paging lock is held.
+ * lists, the counts of leaves and writable leaves of each record and the counts of parents and of
+ * present entries of each shadow are always exact. Inside mm/ only; the paging lock is held.
+ *
+ * To take a frame or a table away is to go through its list, with the lock held and interrupts off.
+ * So no list gets longer than RMAP_MAX: the entry that comes then takes the place of all others,
+ * which come back with the next fault each. A guest that maps one frame at more places (of zeros,
+ * say) pays for that itself.
  *
  * The steps that every entry of every guest goes through are inline: filling and updating tables is
  * the hottest code there is.
@@ -12,8 +17,10 @@
 
 #include "mm/paging_priv.h"
 
+#define RMAP_MAX 32768U
+
 /* ---- in mm/rmap.c ---- */
-/* rmap_set() out of line. */
+/* rmap_set() out of line, also for a target that is full. */
 void rmap_set_leaf(struct paging *p, struct shadow *s, unsigned slot, uint64_t leaf,
                    struct gfn_record *target);
 /* Levels 2 to 4: points the entry to child with `flags`; child NULL: none. */
@@ -65,16 +72,19 @@ static inline void rmap_count_writable(struct gfn_record *r, uint64_t leaf)
     }
 }
 
-/* A leaf comes into its target's list. */
+/* A leaf comes into its target's list, which is not full. */
 static RMAP_INLINE void rmap_join(uint64_t *e, uint64_t leaf, struct gfn_record *target)
 {
     *entry_record(e) = target;
     if (target) {
+        if ((int16_t)++target->mapped < 0) /* RMAP_MAX, in one instruction with the sum */
+            target->word |= GFN_FULL;
         rmap_list_add(&target->rmap, e);
         rmap_count_writable(target, leaf);
     }
     rmap_entry_write(e, leaf);
 }
+_Static_assert((int16_t)RMAP_MAX<0 && (int16_t)(RMAP_MAX - 1)> 0, "rmap_join() asks for a sign");
 
 /* A present leaf leaves its list. */
 static RMAP_INLINE void rmap_leave(struct paging *p, uint64_t *e, uint64_t old)
@@ -82,13 +92,14 @@ static RMAP_INLINE void rmap_leave(struct paging *p, uint64_t *e, uint64_t old)
     struct gfn_record *target = *entry_record(e);
 
     if (target) {
-        target->writable -= (uint32_t)(old / PTE_RW) & 1;
+        target->mapped--;
+        target->writable -= (uint16_t)(old / PTE_RW) & 1;
         rmap_list_del(e);
     }
     p->removed = true;
 }
 
-/* An empty leaf becomes present. */
+/* An empty leaf becomes present; the target is not full. */
 static inline void rmap_insert(struct shadow *s, uint64_t *e, uint64_t leaf,
                                struct gfn_record *target)
 {
@@ -119,13 +130,13 @@ static inline void rmap_change(struct paging *p, uint64_t *e, uint64_t leaf,
     if (rmap_narrows(old, leaf))
         p->removed = true;
     if (target) {
-        target->writable -= (uint32_t)(old / PTE_RW) & 1;
+        target->writable -= (uint16_t)(old / PTE_RW) & 1;
         rmap_count_writable(target, leaf);
     }
     rmap_entry_write(e, leaf);
 }
 
-/* Makes the entry e of s the leaf (0: none) for `target` (NULL with MMIO or none). */
+/* Makes the entry e of s the leaf (0: none) for `target` (NULL with MMIO or none), not full. */
 static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, uint64_t *e, uint64_t leaf,
                                  struct gfn_record *target)
 {
@@ -146,9 +157,10 @@ static RMAP_INLINE void rmap_set(struct paging *p, struct shadow *s, uint64_t *e
 
 /* The leaf for a guest's L1 entry, present and accessed, whose gfn is plain (record_is_plain) and,
  * if the entry allows writing, not protected. */
+_Static_assert(P2M_RAM == PTE_P, "the word of a plain gfn is its frame's address and PTE_P");
 static inline uint64_t rmap_leaf_unprotected(const struct gfn_record *target, uint64_t entry)
 {
-    uint64_t leaf = PTE_P | PTE_US | PTE_A | (entry & PTE_NX) | (target->word & PAGE_MASK);
+    uint64_t leaf = target->word | PTE_P | PTE_US | PTE_A | (entry & PTE_NX);
 
     if ((entry & (PTE_RW | PTE_D)) == (PTE_RW | PTE_D))
         leaf |= PTE_RW | PTE_D;

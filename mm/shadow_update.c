@@ -99,7 +99,7 @@ static inline bool is_last_table(struct paging *p, uint64_t gfn)
  * can be wrong with it and nothing else changes by it. Does the same as the rest of shadow_update()
  * in a fraction of its instructions; false: not such an entry, nothing done.
  */
-static inline __attribute__((always_inline)) bool update_plain_leaf(struct paging *p, unsigned slot,
+static inline __attribute__((always_inline)) bool update_plain_leaf(struct paging *p, uint64_t slot,
                                                                     uint64_t entry)
 {
     struct gfn_record *target = NULL;
@@ -118,13 +118,13 @@ static inline __attribute__((always_inline)) bool update_plain_leaf(struct pagin
 }
 
 /* The same out of line, for loops. */
-static __attribute__((noinline)) bool update_plain_leaf_of_many(struct paging *p, unsigned slot,
+static __attribute__((noinline)) bool update_plain_leaf_of_many(struct paging *p, uint64_t slot,
                                                                 uint64_t entry)
 {
     return update_plain_leaf(p, slot, entry);
 }
 
-static inline unsigned slot_of(uint64_t ptr)
+static inline uint64_t slot_of(uint64_t ptr)
 {
     return ptr / sizeof(uint64_t) % SLOTS;
 }

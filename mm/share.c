@@ -25,7 +25,7 @@ static void take_over(struct paging *p, struct gfn_record *r, gfn_t gfn, struct 
     tlb_wait_safe(__atomic_load_n(&f->stamp, __ATOMIC_ACQUIRE));
     f->owner = p->domid;
     f->gfn_hint = (uint32_t)gfn.n;
-    r->word = (r->word & PTE_ADDR) | P2M_RAM | log_flag(p, gfn);
+    r->word = (r->word & (PTE_ADDR | GFN_FULL)) | P2M_RAM | log_flag(p, gfn);
 }
 
 static long take_copy(struct paging *p, struct gfn_record *r, gfn_t gfn, struct frame *f)
@@ -88,7 +88,7 @@ static long give_up(struct paging *p, struct gfn_record *r)
     frame_stamp(
         f); /* who had it lent for reading may have it cached, and it may change hands now */
     f->owner = DOMID_COW;
-    r->word = (r->word & PTE_ADDR) | P2M_SHARED;
+    r->word = (r->word & (PTE_ADDR | GFN_FULL)) | P2M_SHARED;
     tables_changed(p);
     return 0;
 }

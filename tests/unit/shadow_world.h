@@ -22,13 +22,15 @@
 #define VCPUS     4
 #define OTHER     VCPUS /* the neighbour's vCPU, on the pCPU of this number */
 #define ALL_VCPUS (VCPUS + 1)
-#define GFNS      64 /* RAM gfns of each: 0 .. GFNS - 1 at first */
-#define P         PTE_P
-#define RW        PTE_RW
-#define A         PTE_A
-#define D         PTE_D
-#define NX        PTE_NX
-#define FULL      (P | RW | A | D | PTE_US)
+#ifndef GFNS
+#define GFNS 64 /* RAM gfns of each: 0 .. GFNS - 1 at first */
+#endif
+#define P    PTE_P
+#define RW   PTE_RW
+#define A    PTE_A
+#define D    PTE_D
+#define NX   PTE_NX
+#define FULL (P | RW | A | D | PTE_US)
 
 struct world {
     struct paging *p;     /* the guest, domain 1 */

@@ -61,6 +61,8 @@ unit_control := $(addprefix hv/,domctl.c domctl_shadow.c domctl_vcpu.c control.c
 unit_shadow := $(mm_all) tests/unit/shadow_world.c
 unit_shadow_random := $(unit_shadow)
 unit_shadow_frames := $(unit_shadow)
+unit_shadow_full := $(unit_shadow)
+unit_shadow_full_CFLAGS := -DGFNS=96
 unit_share := $(unit_shadow)
 unit_inspect := $(unit_shadow) hv/penumbra_op.c
 unit_store_mode :=
