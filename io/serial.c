@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "hv/arch.h"
+#include "hv/lock.h"
 
 /* Registers of the 16550 (offsets from COM1) and their bits. */
 #define COM1        0x3f8
@@ -23,19 +24,22 @@
 
 #define FIFO_BYTES  16
 #define INPUT_BYTES 1024 /* power of two */
-/* A port that never gets room is absent or stuck: output is given up rather than the machine. */
+/* A port that gets no room so long is stuck: nobody reads at its other end. Output is given up
+ * then, rather than the machine, until there is room again. */
 #define ROOM_POLLS 1000000
 
-/* One producer (the interrupt, pCPU 0) and one consumer (console_io of dom0): counts only grow,
- * each written by one side. The release of `stored` pairs with the consumer's acquire, and the
- * other way round. */
+/* From the interrupt (pCPU 0) to console_io of dom0. What there is no room for stays in the port,
+ * where a sender with flow control, as an emulator is, waits with the rest. The port raises no
+ * interrupt for it again: the reader fetches it. */
 static struct {
+    struct spinlock lock;
     char bytes[INPUT_BYTES];
-    uint32_t stored, taken;
+    uint32_t stored, taken; /* counts that only grow */
+    bool behind;            /* the port may have bytes that nobody fetched */
     void (*notify)(void);
-} input;
+} input = {.lock = SPINLOCK_INIT(LOCK_LOG)};
 
-static bool present;
+static bool present, stuck;
 
 void serial_init(void)
 {
@@ -52,11 +56,15 @@ void serial_init(void)
 /* Room for FIFO_BYTES more bytes. */
 static bool wait_for_room(void)
 {
-    for (unsigned i = 0; i < ROOM_POLLS; i++) {
-        if (arch_in8(COM1 + REG_LSR) & LSR_ROOM)
+    unsigned polls = stuck ? 1 : ROOM_POLLS;
+
+    for (unsigned i = 0; i < polls; i++) {
+        if (arch_in8(COM1 + REG_LSR) & LSR_ROOM) {
+            stuck = false;
             return true;
+        }
     }
-    present = false;
+    stuck = true;
     return false;
 }
 
@@ -82,20 +90,30 @@ void serial_write(const char *s, size_t n)
     }
 }
 
+/* What the port has, as far as there is room; false: nothing. Lock held. */
+static bool fetch_input(void)
+{
+    uint32_t before = input.stored;
+
+    input.behind = false;
+    while (present && (arch_in8(COM1 + REG_LSR) & LSR_DATA)) {
+        if (input.stored - input.taken == INPUT_BYTES) {
+            input.behind = true;
+            break;
+        }
+        input.bytes[input.stored++ % INPUT_BYTES] = (char)arch_in8(COM1 + REG_DATA);
+    }
+    return input.stored != before;
+}
+
 void serial_interrupt(void *unused)
 {
-    bool any = false;
+    bool any;
 
     (void)unused;
-    while (present && (arch_in8(COM1 + REG_LSR) & LSR_DATA)) {
-        char c = (char)arch_in8(COM1 + REG_DATA);
-
-        if (input.stored - __atomic_load_n(&input.taken, __ATOMIC_ACQUIRE) < INPUT_BYTES) {
-            input.bytes[input.stored % INPUT_BYTES] = c;
-            __atomic_store_n(&input.stored, input.stored + 1, __ATOMIC_RELEASE);
-        }
-        any = true;
-    }
+    spin_lock(&input.lock);
+    any = fetch_input();
+    spin_unlock(&input.lock);
     if (any && input.notify)
         input.notify();
 }
@@ -110,9 +128,9 @@ size_t serial_read(char *buf, size_t size)
 {
     size_t n = 0;
 
-    while (n < size && input.taken != __atomic_load_n(&input.stored, __ATOMIC_ACQUIRE)) {
-        buf[n++] = input.bytes[input.taken % INPUT_BYTES];
-        __atomic_store_n(&input.taken, input.taken + 1, __ATOMIC_RELEASE);
-    }
+    spin_lock(&input.lock);
+    while (n < size && (input.taken != input.stored || (input.behind && fetch_input())))
+        buf[n++] = input.bytes[input.taken++ % INPUT_BYTES];
+    spin_unlock(&input.lock);
     return n;
 }

@@ -14,7 +14,10 @@ void serial_write(const char *s,
                   size_t n); /* LF becomes CR LF; waits for room in the transmitter */
 void serial_enable_input(
     void (*notify)(void)); /* after interrupts are routed: notify() after each batch stored */
-void serial_interrupt(void *unused);        /* the port's interrupt handler */
-size_t serial_read(char *buf, size_t size); /* never waits */
+void serial_interrupt(void *unused); /* the port's interrupt handler */
+
+/* Never waits. Gives fewer bytes than asked for when there are no more, neither here nor in the
+ * port. */
+size_t serial_read(char *buf, size_t size);
 
 #endif
