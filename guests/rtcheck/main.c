@@ -164,7 +164,7 @@ static bool check_clock(void)
     thread_sleep_ns(50 * MS);
     last = clock_ns() - start;
     printf("rtcheck: slept %lu us of 50000\n", last / 1000);
-    return last >= 50 * MS && last < 5000 * MS;
+    return last >= 50 * MS && last < 60000 * MS; /* an emulator's host may be busy */
 }
 
 /* The hypervisor must have found out what time it is: after 2020. */

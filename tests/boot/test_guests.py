@@ -30,7 +30,7 @@ def test_all_guests(boot, disk, cpus):
         m.wait_prompt()
         m.send("create -c shell\r")
         shell_session(m)
-        assert "hello: tick" in m.run("console --log hello")
+        m.wait_until(lambda: "hello: tick" in m.run("console --log hello"), "hello's first tick")
         assert m.poweroff() == 0
 
 

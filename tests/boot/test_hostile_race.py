@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from audit import at_rest, figures
-from machine import SECOND
+from audit import at_rest, differences, figures
 
 pytestmark = pytest.mark.long
 MACHINE_CPUS = [2, 4]
@@ -25,13 +24,12 @@ def start(machine, name, vcpus, words=""):
 
 
 def wait(machine, timeout=120):
-    end = time.monotonic() + timeout * SECOND
-    while "bad" in machine.domains():
-        if time.monotonic() > end:
-            log = machine.run("console --log bad")
-            machine.run("destroy bad")
-            pytest.fail(f"does not end: {log[-1000:]}")
-        time.sleep(0.1)
+    try:
+        machine.gone("bad", timeout)
+    except AssertionError:
+        log = machine.run("console --log bad")
+        machine.run("destroy bad")
+        pytest.fail(f"does not end: {log[-1000:]}")
     return machine.run("console --log bad") + machine.run("dmesg")
 
 
@@ -40,17 +38,12 @@ def clean(machine):
     machine.run("create hello name=witness")
     start(machine, "race-events", 4, "times=100")
     wait(machine)
+    machine.wait_until(lambda: "hello: tick" in machine.run("console --log witness"), "the witness is awake")
     return at_rest(machine)
 
 
 def audit(machine, before):
-    for _ in range(20):
-        after = figures(machine)
-        wrong = {k: (before[k], after[k]) for k in before if before[k] != after[k]}
-        if not wrong:
-            return
-        time.sleep(0.2)
-    pytest.fail(f"left behind: {wrong}")
+    machine.wait_until(lambda: not differences(before, figures(machine)), f"the figures as they were: {before}")
 
 
 @pytest.mark.parametrize("vcpus", [3, 8])

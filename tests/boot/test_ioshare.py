@@ -23,6 +23,13 @@ def served(m, *names, column=5):
     return [int(found[n][column]) for n in names]
 
 
+def more_than_cap(m):
+    """The next hundred requests of `slow`: how many more they are than 20 a second, its cap."""
+    began, before = time.monotonic(), served(m, "slow")[0]
+    m.wait_until(lambda: served(m, "slow")[0] - before >= 100, "a hundred requests", 120)
+    return 100 - 20 * (time.monotonic() - began)
+
+
 def test_caps_and_weights(machine):
     m = machine
     start(m, "slow", "slow.img", "iops=20,")
@@ -33,13 +40,10 @@ def test_caps_and_weights(machine):
     assert shown["heavy"][2:5] == ["1024", "-", "-"]
     m.wait_until(lambda: served(m, "slow")[0] > 5, "the first requests", 60)
     # The guest's clock may run slower than the host's, never faster: a cap is a cap by both.
-    began, before = time.monotonic(), served(m, "slow")[0]
-    time.sleep(5)
-    count, took = served(m, "slow")[0] - before, time.monotonic() - began
-    assert 0 < count <= 20 * took + 3
-    # Without its cap it does in a moment what took so long.
+    assert more_than_cap(m) <= 3
+    # Without its cap it does more; the others, and the host's load, may leave it little at times.
     assert m.run("block-sched -d slow -i 0") == ""
-    m.wait_until(lambda: served(m, "slow")[0] - before > 40 * (time.monotonic() - began) + 200, "no cap", 120)
+    m.wait_until(lambda: more_than_cap(m) > 3, "no cap", 120)
     assert m.run("block-sched -d slow -b 64K -w 5") == ""
     assert rows(m.run("block-sched -d slow"))["slow"][2:5] == ["5", "-", "65536"]
     # A capped one does not keep its domain from ending.
@@ -106,7 +110,8 @@ def test_discards(machine):
         kept = int(re.search(r"on disk +(\d+)", m.run(f"disk-info {name}")).group(1))
         assert (kept < 64 << 10) == (word == "discard"), kept
     m.run("create diskio name=d cmdline=discard=100000 disk=['/disks/yes.img,raw,xvda']")
-    seen = [line.split() for line in m.run("trace-io d 40", 120).splitlines()[1:]]
+    # A discard, and the reads of all of the disk: twice that is a whole round, wherever it begins.
+    seen = [line.split() for line in m.run("trace-io d 400", 120).splitlines()[1:]]
     assert ["xvda", "discard", "0", str(4 << 20), "-", "-", "-"] in [line[:7] for line in seen], seen
     m.run("destroy d")
     m.gone("d")

@@ -73,12 +73,14 @@ def plug(m):
     leave(m)
     assert [s == "p" for s in states(m)] == [False, False, True]
     for count in [1, 3, 2]:
+        told = m.run(f"vcpu-set linux {count}")
+        assert told == "" or f"{count} are wanted" in told, told  # the command waits for some seconds, of a clock that is the host's
+        m.wait_until(lambda count=count: [s == "p" for s in states(m)] == [n >= count for n in range(3)], f"{count} vCPUs are up", 60)
         assert m.run(f"vcpu-set linux {count}") == ""
-        assert [s == "p" for s in states(m)] == [n >= count for n in range(3)]
     assert "linux has 3 vCPU(s), 4 are wanted: create it with maxvcpus=4" in m.run("vcpu-set linux 4")
     assert "a number of vCPUs from 1 to 3 is wanted" in m.run("vcpu-set linux 0")
     enter(m)
-    assert shell(m, "cat /sys/devices/system/cpu/online") == "0-1"
+    m.wait_until(lambda: shell(m, "cat /sys/devices/system/cpu/online") == "0-1", "Linux has them", 60)
 
 
 def test_life(boot, disk, tmp_path):
@@ -102,7 +104,7 @@ def test_life(boot, disk, tmp_path):
     assert "Shutting down domain" in m.run("shutdown -w linux", 120)
     m.gone("linux")
     check_log(m, "linux")
-    assert "hello: tick" in m.run("console --log hello")
+    m.wait_until(lambda: "hello: tick" in m.run("console --log hello"), "hello's first tick")
     assert m.poweroff() == 0
     inner = tmp_path / "inner.img"
     debugfs(disk, f"dump /disks/linux.img {inner}")

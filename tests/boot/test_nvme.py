@@ -9,7 +9,7 @@ from machine import debugfs, fsck
 
 
 def nvme(image, *more):
-    return ["-drive", f"file={image},format=raw,if=none,id=n0", "-device", ",".join(["nvme,drive=n0,serial=penumbra", *more])]
+    return ["-drive", f"file={image},format=raw,if=none,id=n0,cache=unsafe", "-device", ",".join(["nvme,drive=n0,serial=penumbra", *more])]
 
 
 @pytest.mark.parametrize("more", [(), ("mdts=1",)], ids=["", "8K"])

@@ -34,8 +34,8 @@ def ticker(m, words, options, alone=False, timeout=200):
     create(m, f'create -p ticker on_poweroff=preserve {words} cmdline="delay_ms=500 {options}"')
     if alone:
         m.run("pause beat")
-    m.run("unpause ticker")
-    m.send("console ticker\r")
+    # Typed in one go: under -icount an idle machine's clock flies, and a second line would come in the middle of the timers.
+    m.send("unpause ticker\rconsole ticker\r")
     m.expect_exact("ticker: done", timeout)
     m.send("\x1d")
     m.wait_prompt()

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from audit import counts
 from machine import debugfs, fsck
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
@@ -24,6 +25,10 @@ def ran(m):
     return {name: float(seconds) for name, seconds in rows}
 
 
+def free_pages(m):
+    return counts(m.run("info"))["free_pages"]
+
+
 def of_interest(m):
     return {n: t for n, t in ran(m).items() if n in WEIGHTS}
 
@@ -35,7 +40,7 @@ def test_trace(boot, disk, cpus):
         for line in ["trace show", "trace save /t", "trace"]:
             assert "trace: nothing was recorded: `trace start` first" in m.run(line)
         assert "trace: it is off: `trace start` begins one" in m.run("trace stop")
-        frames = m.info("free_pages")
+        frames = free_pages(m)
         for name, weight in WEIGHTS.items():
             m.run(f"create -p hog name={name} cpu_weight={weight}")
         assert m.run("trace start 4M") == ""
@@ -59,7 +64,7 @@ def test_trace(boot, disk, cpus):
         m.wait_until(lambda: not set(WEIGHTS) & set(m.domains()), "they are gone")
         assert m.run("trace clear") == ""
         assert "nothing was recorded" in m.run("trace show")
-        m.wait_until(lambda: m.info("free_pages") >= frames, "the rings' memory is back")
+        m.wait_until(lambda: free_pages(m) >= frames, "the rings' memory is back")
         assert m.poweroff() == 0
     trace = tracefile.read(debugfs(disk, "cat /t"))
     assert trace.pcpus == cpus and trace.lost == 0

@@ -113,9 +113,10 @@ static void *take_once(void *id)
     return relaxed ? NULL : id;
 }
 
+/* Until as many have drawn a ticket: who is counted in `queued` may not have one yet. */
 static void wait_queued(unsigned count)
 {
-    while (__atomic_load_n(&lock.queued, __ATOMIC_ACQUIRE) != count)
+    while (__atomic_load_n(&lock.next, __ATOMIC_ACQUIRE) != count)
         sched_yield();
 }
 
