@@ -43,7 +43,7 @@ def test_notified_while_it_unmasks(boot, disk):
         m.run("vcpu-pin smp 0 0")
         m.run("vcpu-pin smp 1 1")
         m.run("unpause smp")
-        m.gone("smp", 180)
+        m.gone("smp", 600)
         assert "smp: 20000 notifications, none lost" in m.run("console --log smp")
         assert m.poweroff() == 0
 
