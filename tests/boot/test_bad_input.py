@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from audit import counts
+from audit import free_pages
 from machine import BUILD, Machine, debugfs, fsck
 
 
@@ -33,9 +33,9 @@ from machine import BUILD, Machine, debugfs, fsck
     ("disk-create x banana", "size"),
 ])
 def test_refused_with_reason(machine, line, says):
-    free = counts(machine.run("info"))["free_pages"]
+    free = free_pages(machine)
     assert says.lower() in machine.run(line).lower()
-    machine.wait_until(lambda: counts(machine.run("info"))["free_pages"] == free, "as much memory as before")
+    machine.wait_until(lambda: free_pages(machine) == free, "as much memory as before")
     assert list(machine.domains()) == ["Domain-0"]
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from audit import counts
+from audit import free_pages
 from machine import debugfs, fsck
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
@@ -23,10 +23,6 @@ def ran(m):
     """{name: seconds that its vCPU 0 has run} by vcpu-list."""
     rows = re.findall(r"^(\S+) +\d+ +0 +\S+ +\S+ +([\d.]+) ", m.run("vcpu-list"), re.M)
     return {name: float(seconds) for name, seconds in rows}
-
-
-def free_pages(m):
-    return counts(m.run("info"))["free_pages"]
 
 
 def of_interest(m):
