@@ -198,13 +198,10 @@ static int ask_reboot(domid_t domid)
 static int wait_for_ends(const char *command, const domid_t *domids, int count)
 {
     for (int i = 0; i < count; i++)
-        while (!domain_has_ended(domids[i])) {
-            int byte = term_wait(POLL_NS);
-
-            if (byte == 3)
+        while (!domain_has_ended(domids[i]))
+            if (term_sleep(POLL_NS))
                 return cli_refuse(command, -XEN_EAGAIN, "not waiting any longer: domain %u goes on",
                                   domids[i]);
-        }
     return 0;
 }
 

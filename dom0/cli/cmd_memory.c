@@ -54,7 +54,7 @@ static void watch_progress(const char *command, domid_t domid)
     if (memory_now(domid, &has, &target) < 0)
         return;
     first = last = has;
-    while (has != target && clock_ns() - since < PATIENCE_NS && term_wait(POLL_NS) != 3) {
+    while (has != target && clock_ns() - since < PATIENCE_NS && !term_sleep(POLL_NS)) {
         if (memory_now(domid, &has, &target) < 0)
             return;
         if (has != last)

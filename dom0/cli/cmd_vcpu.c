@@ -58,7 +58,7 @@ static void watch_progress(const char *command, domid_t domid, unsigned wanted)
     if (online_now(domid, &last) < 0)
         return;
     for (online = last; online != wanted && clock_ns() - since < PATIENCE_NS; last = online) {
-        if (term_wait(POLL_NS) == 3 || online_now(domid, &online) < 0)
+        if (term_sleep(POLL_NS) || online_now(domid, &online) < 0)
             return;
         if (online != last)
             since = clock_ns();

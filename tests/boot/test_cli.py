@@ -79,6 +79,16 @@ def test_create_console_shutdown(machine):
     assert "hello: tick" in machine.run("console --log hello")
 
 
+def test_typed_ahead_while_a_command_waits(machine):
+    """For memory, for vCPUs, for the end of a domain: the lines behind it are run then."""
+    machine.run("create hello name=slow vcpus=2")
+    for n, line in enumerate(["mem-set slow 8", "vcpu-set slow 1", "shutdown -w slow"]):
+        machine.send(f"{line}\rinfo nosuch{n}\r")
+        machine.expect_exact(f"there is no key 'nosuch{n}'")
+        machine.wait_prompt()
+    machine.gone("slow")
+
+
 def test_create_with_console_attached(machine):
     machine.send("create hello name=h2 -c\r")  # options may stand anywhere
     machine.expect_exact("hello: I am h2")
