@@ -7,15 +7,24 @@ from audit import free_pages
 MACHINE_CPUS = [1, 2, 4]
 
 
-def ask(machine, name, timeout=60, vcpus=1):
-    machine.run(f'create hostile name=bad cmdline="test={name}" vcpus={vcpus} on_crash="destroy" on_poweroff="destroy"')
+def start(machine, test, vcpus):
+    machine.run(f'create hostile name=bad cmdline="test={test}" vcpus={vcpus} on_crash="destroy" on_poweroff="destroy"')
+
+
+def ends(machine, timeout):
+    """What it said, and what the hypervisor said."""
     try:
         machine.gone("bad", timeout)
     except AssertionError:
         log = machine.run("console --log bad")
         machine.run("destroy bad")
-        pytest.fail(f"hostile {name} does not end: {log[-1000:]}")
+        pytest.fail(f"the hostile guest does not end: {log[-1000:]}")
     return machine.run("console --log bad"), machine.run("dmesg")
+
+
+def ask(machine, test, timeout=60, vcpus=1):
+    start(machine, test, vcpus)
+    return ends(machine, timeout)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import test_hostile
 from audit import at_rest, differences, figures
 
 pytestmark = pytest.mark.long
@@ -19,18 +20,11 @@ MAY_DIE = ["race-memory", "race-all", "race-tables", "fuzz"]
 
 def start(machine, name, vcpus, words=""):
     machine.run("dmesg -c")
-    machine.run(f'create hostile name=bad cmdline="test={name} {words}" vcpus={vcpus} on_crash="destroy" '
-                f'on_poweroff="destroy"')
+    test_hostile.start(machine, f"{name} {words}", vcpus)
 
 
 def wait(machine, timeout=120):
-    try:
-        machine.gone("bad", timeout)
-    except AssertionError:
-        log = machine.run("console --log bad")
-        machine.run("destroy bad")
-        pytest.fail(f"does not end: {log[-1000:]}")
-    return machine.run("console --log bad") + machine.run("dmesg")
+    return "".join(test_hostile.ends(machine, timeout))
 
 
 @pytest.fixture(scope="module")
