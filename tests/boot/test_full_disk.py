@@ -39,8 +39,9 @@ def verified(m, name, boot):
 
 def test_full_under_guests(boot, disk, tmp_path):
     """Three guests fill the disk: their writes fail, nothing that was there is lost, and when a file goes they go on."""
-    ballast(disk, "spare", (30 << 20) // BLOCK, tmp_path)
-    ballast(disk, "ballast", free_blocks(disk) - (16 << 20) // BLOCK - 200, tmp_path)
+    ballast(disk, "spare", (34 << 20) // BLOCK, tmp_path)
+    # Less than one of them wants: else the first might be done before the others began.
+    ballast(disk, "ballast", free_blocks(disk) - (10 << 20) // BLOCK - 200, tmp_path)
     with boot(disk=disk) as m:
         m.wait_prompt()
         m.run("disk-create old.img 2M")
