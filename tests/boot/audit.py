@@ -50,3 +50,18 @@ def differences(before, after):
     if pages and 0 < pages[0] - pages[1] <= 64:
         del wrong["penumbra_dom0_free_pages"]
     return wrong
+
+
+def nothing_left(machine, before, timeout=30):
+    """The figures become what they were; the test fails with those that do not."""
+    wrong = {}
+
+    def look():
+        wrong.clear()
+        wrong.update(differences(before, figures(machine)))
+        return not wrong
+
+    try:
+        machine.wait_until(look, "the figures as they were", timeout)
+    except AssertionError as e:
+        raise AssertionError(f"left behind: {wrong}") from e

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import test_hostile
-from audit import at_rest, differences, figures
+from audit import at_rest, nothing_left
 
 pytestmark = pytest.mark.long
 MACHINE_CPUS = [2, 4]
@@ -36,10 +36,6 @@ def clean(machine):
     return at_rest(machine)
 
 
-def audit(machine, before):
-    machine.wait_until(lambda: not differences(before, figures(machine)), f"the figures as they were: {before}")
-
-
 @pytest.mark.parametrize("vcpus", [3, 8])
 @pytest.mark.parametrize("name", RACES)
 def test_race(machine, clean, name, vcpus):
@@ -48,14 +44,14 @@ def test_race(machine, clean, name, vcpus):
         log = wait(machine)
         ended = "crashed: " in log or "guest kernel panic" in log or name == "fuzz"  # a chance call may be its poweroff
         assert f"hostile: {name} survived" in log or (name in MAY_DIE and ended), log[-3000:]
-    audit(machine, clean)
+    nothing_left(machine, clean)
 
 
 def test_end_in_hypercalls(machine, clean):
     for _ in range(5):
         start(machine, "race-end", 8)
         assert "race-end survived" in wait(machine)
-    audit(machine, clean)
+    nothing_left(machine, clean)
 
 
 @pytest.mark.parametrize("name", RACES)
@@ -66,7 +62,7 @@ def test_destroyed_in_the_middle(machine, clean, name):
         time.sleep(rng.random() * 0.5)
         machine.run("destroy bad")
     assert "bad" not in machine.domains()
-    audit(machine, clean)
+    nothing_left(machine, clean)
 
 
 def test_witness_is_well(machine, clean):

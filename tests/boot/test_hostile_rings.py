@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from audit import at_rest, differences, figures
+from audit import at_rest, nothing_left
 from machine import SECOND
 
 CPUS = 2
@@ -63,26 +63,12 @@ def clean(machine):
     return {k: v for k, v in at_rest(machine).items() if k not in DISK}
 
 
-def audit(machine, before):
-    wrong = {}
-
-    def look():
-        wrong.clear()
-        wrong.update(differences(before, figures(machine)))
-        return not wrong
-
-    try:
-        machine.wait_until(look, "nothing is left behind", 10)
-    except AssertionError:
-        pytest.fail(f"left behind: {wrong}")
-
-
 @pytest.mark.parametrize("name", ["console-index", "store-index", "store-length", "store-half", "store-unread",
                                   "store-watches", "store-commit", "store-junk", "store-txn", "close-ports", "drop-rings"])
 def test_rings_of_every_guest(machine, clean, name):
     log = ask(machine, name)
     assert f"hostile: {name} survived" in log, log[-2000:]
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 @pytest.mark.parametrize("name", ["disk-requests", "disk-junk", "disk-index", "disk-aim", "disk-nodes", "disk-flap",
@@ -90,34 +76,34 @@ def test_rings_of_every_guest(machine, clean, name):
 def test_block_back_end(machine, clean, name):
     log = ask(machine, name, disk=True)
     assert f"hostile: {name} survived" in log, log[-2000:]
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_everything_written_over(machine, clean, seed):
     beside_a_good_one(machine, seed, 150)
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_everything_written_over_for_long(machine, clean, seed):
     beside_a_good_one(machine, seed, 500)
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 def test_forged_page_table_by_dma(machine, clean):
     log = ask(machine, "disk-forge", disk=True)
     assert "touching a forged entry" in log, log[-2000:]
     assert "hostile: 1 faults" in log or "a page-table entry names a frame" in log, log[-2000:]
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 @pytest.mark.parametrize("vcpus", [1, 4])
 def test_event_storm(machine, clean, vcpus):
     log = ask(machine, "storm", words=f"vcpus={vcpus}")
     assert "hostile: storm survived" in log, log[-2000:]
-    audit(machine, clean)
+    nothing_left(machine, clean, 10)
 
 
 def test_witness_is_well(machine, clean):

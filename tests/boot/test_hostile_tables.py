@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from audit import at_rest, differences, figures
+from audit import at_rest, nothing_left
 from test_hostile import ask
 
 MACHINE_CPUS = [1, 2]
@@ -26,22 +26,18 @@ def clean(machine):
     return at_rest(machine)
 
 
-def audit(machine, before):
-    machine.wait_until(lambda: not differences(before, figures(machine)), f"the figures as they were: {before}")
-
-
 @pytest.mark.parametrize("name", SURVIVED)
 def test_survives(machine, clean, name):
     log, _ = ask(machine, name, vcpus=2)
     assert f"hostile: {name} survived" in log, log[-3000:]
-    audit(machine, clean)
+    nothing_left(machine, clean)
 
 
 @pytest.mark.parametrize("name", ["balloon-root", "balloon-stack"])
 def test_dies_alone(machine, clean, name):
     log, dmesg = ask(machine, name)
     assert "survived" not in log and "crashed" in dmesg
-    audit(machine, clean)
+    nothing_left(machine, clean)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -52,4 +48,4 @@ def test_fuzz(machine, clean, seed):
     for name, least in ACCEPTED.items():
         made, good = map(int, re.search(rf"hostile: {name}: (\d+) made, (\d+) accepted", log).groups())
         assert good * 100 >= made * least, (name, made, good)
-    audit(machine, clean)
+    nothing_left(machine, clean)

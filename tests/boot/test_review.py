@@ -2,7 +2,7 @@
 """What reading the hypervisor gave cause to ask: guests that found something once, and machines with too little memory."""
 import pytest
 
-from audit import at_rest, differences, figures
+from audit import at_rest, differences, nothing_left
 from test_hostile import ask
 
 
@@ -12,7 +12,7 @@ def test_question(machine, name, vcpus):
     before = at_rest(machine)
     log, _ = ask(machine, name, 90, vcpus)
     assert f"hostile: {name} survived" in log, log[-2000:]
-    machine.wait_until(lambda: not differences(before, figures(machine)), f"the figures as they were: {before}")
+    nothing_left(machine, before)
 
 
 def until_full(machine):
